@@ -1,0 +1,91 @@
+import type { ConfigSource, DataSource, StringMatch } from './common.ts';
+
+/** A secret asked for by name, or given in place. */
+export type SecretRef<T> =
+  | { readonly kind: 'sds'; readonly name: string; readonly source: ConfigSource }
+  | { readonly kind: 'inline'; readonly secret: T };
+
+/** envoy TlsCertificate: chain and key in PEM. `password` opens an encrypted key. */
+export interface TlsCertificate {
+  readonly certificateChain: DataSource;
+  readonly privateKey: DataSource;
+  readonly password: DataSource | undefined;
+  readonly ocspStaple: DataSource | undefined;
+  /** The directory whose moves announce new files (atomic symlink swap). */
+  readonly watchedDirectory: string | undefined;
+}
+
+/** One SubjectAltNameMatcher: which kind of SAN, and how its text must look. `any` comes from the deprecated list. */
+export interface SanMatch {
+  readonly type: 'dns' | 'uri' | 'email' | 'ip' | 'any';
+  readonly match: StringMatch;
+}
+
+/** envoy CertificateValidationContext. */
+export interface ValidationContext {
+  readonly trustedCa: DataSource | undefined;
+  readonly watchedDirectory: string | undefined;
+  /** Empty: any SAN will do. Otherwise one must match. */
+  readonly sanMatches: readonly SanMatch[];
+  /** Lower-case hex SHA-256 of the DER certificate. */
+  readonly certificateHashes: readonly string[];
+  /** Base64 SHA-256 of the DER SubjectPublicKeyInfo. */
+  readonly spkiHashes: readonly string[];
+  readonly crl: DataSource | undefined;
+  readonly allowExpired: boolean;
+  /** `accept-untrusted`: the chain is not verified (ACCEPT_UNTRUSTED). */
+  readonly trustChain: 'verify' | 'accept-untrusted';
+  readonly maxVerifyDepth: number | undefined;
+}
+
+/** A named secret as SDS delivers it. */
+export type Secret =
+  | { readonly kind: 'certificate'; readonly name: string; readonly certificate: TlsCertificate }
+  | { readonly kind: 'validation'; readonly name: string; readonly validation: ValidationContext };
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/** envoy CommonTlsContext. */
+export interface TlsParameters {
+  readonly minVersion: TlsVersion | undefined;
+  readonly maxVersion: TlsVersion | undefined;
+  readonly cipherSuites: readonly string[];
+  readonly ecdhCurves: readonly string[];
+  readonly signatureAlgorithms: readonly string[];
+  readonly alpnProtocols: readonly string[];
+  readonly certificates: readonly SecretRef<TlsCertificate>[];
+  /** `undefined`: the peer is not validated. A combined context is `default` merged over what SDS brings. */
+  readonly validation:
+    | undefined
+    | { readonly kind: 'inline'; readonly context: ValidationContext }
+    | {
+        readonly kind: 'sds';
+        readonly name: string;
+        readonly source: ConfigSource;
+        readonly defaults: ValidationContext | undefined;
+      };
+  readonly keyLogPath: string | undefined;
+}
+
+/** envoy DownstreamTlsContext: the proxy is the TLS server. */
+export interface DownstreamTls {
+  readonly common: TlsParameters;
+  readonly requireClientCertificate: boolean;
+  readonly sessionTickets: boolean;
+  readonly sessionTimeoutMs: number | undefined;
+  readonly requireSni: boolean;
+}
+
+/** envoy UpstreamTlsContext: the proxy is the TLS client. */
+export interface UpstreamTls {
+  readonly common: TlsParameters;
+  readonly sni: string | undefined;
+  readonly autoHostSni: boolean;
+  readonly autoSniSanValidation: boolean;
+  readonly allowRenegotiation: boolean;
+  /** Sessions kept for resumption; Envoy's default is 1. */
+  readonly maxSessionKeys: number;
+}
+
+/** What wraps a connection. */
+export type TransportSocket<Tls> = { readonly kind: 'raw' } | { readonly kind: 'tls'; readonly tls: Tls };
