@@ -1,0 +1,48 @@
+/**
+ * TLS as listeners and pools see it, in a worker. Contexts are built once a generation of their secrets and shared by
+ * every connection; a rotation replaces them for new handshakes only.
+ */
+
+import type { Socket } from 'node:net';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
+import type { TlsInfo } from '../http/connection-info.ts';
+
+/** The worker's secrets, fed by `secret` messages; keys are `secretKey(ref)` (proxy/tls/secret-key.ts). */
+export interface TlsProvider {
+  upstream(config: UpstreamTls): UpstreamTlsContext;
+  downstream(config: DownstreamTls): DownstreamTlsContext;
+}
+
+export interface UpstreamTlsContext {
+  /** False while a secret is missing: connections fail with Envoy's words, and do not go out in plaintext. */
+  readonly ready: boolean;
+  /** Rises when a secret changed: pools retire connections of older generations as policy says. */
+  readonly generation: number;
+  /**
+   * Options for `tls.connect` (secure context, servername, ALPN, session for resumption, `rejectUnauthorized: false`
+   * because `verify` decides). `sni`: from auto_sni or the configuration. `alpnOverride`: `undefined` uses the configuration's.
+   */
+  connectOptions(sni: string | undefined, alpnOverride: readonly string[] | undefined): ConnectionOptions;
+  /**
+   * After `secureConnect`, before the first byte: chain (OpenSSL's word), SANs, pins. `undefined` when all is well, otherwise
+   * the reason, for `ssl.fail_verify_*` and UPSTREAM_TRANSPORT_FAILURE_REASON. `expectedSan`: from auto_san_validation.
+   */
+  verify(socket: TLSSocket, expectedSan: string | undefined): TlsRefusal | undefined;
+  info(socket: TLSSocket): TlsInfo;
+}
+
+export interface TlsRefusal {
+  /** The statistic below `ssl.`: `fail_verify_error`, `fail_verify_san`, `fail_verify_no_cert`, `fail_verify_cert_hash`. */
+  readonly stat: string;
+  readonly message: string;
+}
+
+export interface DownstreamTlsContext {
+  readonly ready: boolean;
+  readonly generation: number;
+  /** Starts the server side on an accepted socket that may hold unread bytes. The caller waits for `secure` or an error. */
+  accept(socket: Socket): TLSSocket;
+  verify(socket: TLSSocket): TlsRefusal | undefined;
+  info(socket: TLSSocket): TlsInfo;
+}
