@@ -1,0 +1,99 @@
+/**
+ * The network filter contract: what a listener hands an accepted connection to. A chain is any number of connection
+ * filters (they look at the connection once and let it pass or close it) and one terminal filter, its last, which owns
+ * the socket from then on (http-connection-manager, tcp-proxy).
+ *
+ * Adding one: a folder here with an exported factory, one line in proxy/registry.ts, one decoder line in
+ * xds-client/decode/extensions.ts, one test. What a filter needs beyond `ListenerContext` (clusters, routes, tracer,
+ * access log) is given to its factory when the worker is wired.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Json } from '../../../xds-client/model/common.ts';
+import type { HttpConnectionManager } from '../../../xds-client/model/http-connection-manager.ts';
+import type { Listener } from '../../../xds-client/model/listener.ts';
+import type { TcpProxy } from '../../../xds-client/model/tcp-proxy.ts';
+import type { ConnectionInfo } from '../../http/connection-info.ts';
+import type { StatsStore } from '../../observe/stats/contract.ts';
+
+/** A connection as its terminal filter holds it. The listener calls these; it counts and times the connection itself. */
+export interface NetworkConnection {
+  /**
+   * The connection should end soon: no new keep-alive, `connection: close` or GOAWAY, idle ones close at once. Called
+   * when its chain or listener is removed and when the process drains at once. May be called more than once.
+   */
+  drain(): void;
+  /** Ends it now, whatever is under way. The drain time is over. Harmless after the end. */
+  destroy(): void;
+  /** Requests under way; for L4 1 while open. */
+  readonly activeStreams: number;
+}
+
+/** A terminal filter, built once a filter chain, configuration and worker, shared by the chain's connections. */
+export interface NetworkFilterInstance {
+  /**
+   * Takes the socket over: TLS is done and verified, nothing has been read but what the inspectors gave back. The filter
+   * attaches its listeners (`error` among them) before it returns: data may wait in the socket's buffer already. The
+   * socket has `allowHalfOpen: true`: the filter answers the peer's `end` itself. It may have been destroyed meanwhile.
+   */
+  accept(socket: Socket | TLSSocket, info: ConnectionInfo): NetworkConnection;
+  /** The chain is gone and so is its last connection. */
+  close?(): void;
+}
+
+/** A filter before the terminal one. `continue` and `close` at once, or `wait` and `callbacks.continue()` later. */
+export interface ConnectionFilterInstance {
+  onNewConnection(info: ConnectionInfo, callbacks: ConnectionFilterCallbacks): 'continue' | 'close' | 'wait';
+  close?(): void;
+}
+
+export interface ConnectionFilterCallbacks {
+  /** After `wait` only; once. */
+  continue(): void;
+  /** Closes the connection. `details` is Envoy's CONNECTION_TERMINATION_DETAILS (`rbac_access_denied_matched_policy[p]`). */
+  close(details: string): void;
+}
+
+export interface TerminalFilterFactory<Config> {
+  build(config: Config, context: ListenerContext): NetworkFilterInstance;
+}
+
+/** A filter that is known by its type URL. */
+export interface ExtensionFilterFactory {
+  /** As in Envoy, `envoy.filters.network.rbac`. */
+  readonly name: string;
+  /** Without `type.googleapis.com/`. */
+  readonly typeUrl: string;
+  /** Exactly one of the two. `config` is what the extension's decoder made. */
+  buildTerminal?(config: Json, context: ListenerContext): NetworkFilterInstance;
+  buildConnectionFilter?(config: Json, context: ListenerContext): ConnectionFilterInstance;
+}
+
+/** The network filters of a worker, injected into its listeners. */
+export interface NetworkFilterFactories {
+  readonly httpConnectionManager: TerminalFilterFactory<HttpConnectionManager>;
+  readonly tcpProxy: TerminalFilterFactory<TcpProxy>;
+  /** By type URL, without `type.googleapis.com/`. */
+  readonly extensions: ReadonlyMap<string, ExtensionFilterFactory>;
+}
+
+/** Asked where a connection could end without harm: after a response, before a new stream. */
+export interface DrainDecision {
+  /**
+   * True: end this connection now. While a gradual drain goes on the probability grows linearly from 0 to 1 over the
+   * drain time, as Envoy's does; an immediate one is always true. False when nothing drains: cheap, call it per request.
+   */
+  shouldDrain(): boolean;
+}
+
+/** What a network filter may use beyond its connections. */
+export interface ListenerContext {
+  readonly listener: Listener;
+  /** `listener.127.0.0.1_10000.`: for `listener.<address>.http.<prefix>.downstream_rq_*` and the like. */
+  readonly statPrefix: string;
+  readonly stats: StatsStore;
+  readonly drain: DrainDecision;
+  /** Milliseconds, monotonic (`performance.now()`). */
+  now(): number;
+  random(): number;
+}
