@@ -1,0 +1,123 @@
+/** The client: pays at a steady rate through the gateway, and keeps the ledger of its end. */
+import { randomUUID } from 'node:crypto';
+import { Agent, request } from 'node:http';
+
+export interface Payment {
+  readonly path: string;
+  readonly authority: string;
+}
+
+export interface LoadFigures {
+  sent: number;
+  ok: number;
+  failed: number;
+  /** Payments whose every hop between sidecars was mTLS. */
+  mtls: number;
+}
+
+const TIMEOUT_MS = 10_000;
+
+export class Load {
+  readonly figures: LoadFigures = { sent: 0, ok: 0, failed: 0, mtls: 0 };
+  /** Milliseconds of every answer since the last `takeLatencies`. */
+  private latencies: number[] = [];
+  private readonly all: number[] = [];
+  /** What the client believes: payment id to whether it was told that it succeeded. */
+  readonly ledger = new Map<string, boolean>();
+  readonly failures: string[] = [];
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  private timer: NodeJS.Timeout | undefined;
+  private readonly target: { readonly host: string; readonly port: number };
+  private readonly payments: readonly Payment[];
+
+  constructor(target: { readonly host: string; readonly port: number }, payments: readonly Payment[]) {
+    this.target = target;
+    this.payments = payments;
+  }
+
+  start(perSecond: number): void {
+    this.timer = setInterval(() => void this.pay(), 1000 / perSecond);
+  }
+
+  /** Stops sending and waits until every payment under way has ended. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    const deadline = Date.now() + TIMEOUT_MS + 1_000;
+    while (this.figures.ok + this.figures.failed < this.figures.sent && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.agent.destroy();
+  }
+
+  /** Sorted latencies since the last call. */
+  takeLatencies(): number[] {
+    const taken = this.latencies.sort((a, b) => a - b);
+    this.latencies = [];
+    return taken;
+  }
+
+  /** Sorted latencies of the whole run. */
+  allLatencies(): number[] {
+    return this.all.sort((a, b) => a - b);
+  }
+
+  /** Sends one payment; resolves when it has ended either way. */
+  pay(): Promise<void> {
+    const payment = this.payments[this.figures.sent % this.payments.length] as Payment;
+    this.figures.sent++;
+    const id = randomUUID();
+    this.ledger.set(id, false);
+    const startedAt = performance.now();
+    return new Promise((resolve) => {
+      const done = (failure: string | undefined): void => {
+        const took = performance.now() - startedAt;
+        this.latencies.push(took);
+        this.all.push(took);
+        if (failure === undefined) {
+          this.figures.ok++;
+          this.ledger.set(id, true);
+        } else {
+          this.figures.failed++;
+          if (this.failures.length < 20) this.failures.push(`${payment.path}: ${failure}`);
+        }
+        resolve();
+      };
+      const call = request(
+        {
+          agent: this.agent,
+          ...this.target,
+          method: 'POST',
+          path: payment.path,
+          timeout: TIMEOUT_MS,
+          headers: { host: payment.authority, 'content-type': 'application/json' },
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('error', (error) => done(error.message));
+          response.on('end', () => {
+            if (response.statusCode !== 200) return done(`${response.statusCode} ${text.slice(0, 200)}`);
+            if (everyHopMtls(text)) this.figures.mtls++;
+            done(undefined);
+          });
+        },
+      );
+      call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+      call.on('error', (error) => done(error.message));
+      call.end(JSON.stringify({ id, amount: 100, currency: 'EUR' }));
+    });
+  }
+}
+
+function everyHopMtls(text: string): boolean {
+  const { hops } = JSON.parse(text) as { readonly hops: readonly { readonly mtls: boolean }[] };
+  return hops.length === 3 && hops.every((hop) => hop.mtls);
+}
+
+/** The value below which `share` of the sorted values lie; 0 of none. */
+export function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
