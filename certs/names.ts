@@ -1,0 +1,95 @@
+/** X.509 names and extensions that requests and certificates share (RFC 5280 §4.2). */
+import { isIP } from 'node:net';
+import { boolean, bytesOf, children, encode, implicit, type Node, octets, oid, sequence, set, utf8 } from './der.ts';
+
+/** What a certificate is for: its subject alternative names. */
+export interface SubjectNames {
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  /** IPv4 or IPv6 in text. */
+  readonly ips: readonly string[];
+}
+
+export const Oid = {
+  commonName: '2.5.4.3',
+  organization: '2.5.4.10',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  extensionRequest: '1.2.840.113549.1.9.14',
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  sha256WithRsa: '1.2.840.113549.1.1.11',
+} as const;
+
+/** GeneralName choices (RFC 5280 §4.2.1.6). */
+const GENERAL = { dns: 2, uri: 6, ip: 7 };
+
+/** `O=..., CN=...`; an empty name where both are `undefined`. */
+export function distinguishedName(organization: string | undefined, commonName: string | undefined): Node {
+  const parts: Node[] = [];
+  if (organization !== undefined) parts.push(set(sequence(oid(Oid.organization), utf8(organization))));
+  if (commonName !== undefined) parts.push(set(sequence(oid(Oid.commonName), utf8(commonName))));
+  return sequence(...parts);
+}
+
+export function extension(id: string, critical: boolean, value: Node): Node {
+  return critical ? sequence(oid(id), boolean(true), octets(encode(value))) : sequence(oid(id), octets(encode(value)));
+}
+
+export function subjectAltName(names: SubjectNames, critical: boolean): Node {
+  return extension(
+    Oid.subjectAltName,
+    critical,
+    sequence(
+      ...names.uris.map((uri) => implicit(GENERAL.uri, Buffer.from(uri, 'latin1'))),
+      ...names.dnsNames.map((name) => implicit(GENERAL.dns, Buffer.from(name, 'latin1'))),
+      ...names.ips.map((ip) => implicit(GENERAL.ip, ipBytes(ip))),
+    ),
+  );
+}
+
+export function hasNames(names: SubjectNames): boolean {
+  return names.uris.length + names.dnsNames.length + names.ips.length > 0;
+}
+
+/** Names of a decoded GeneralNames sequence; kinds not listed in `SubjectNames` are left out. */
+export function readGeneralNames(general: Node): SubjectNames {
+  const uris: string[] = [];
+  const dnsNames: string[] = [];
+  const ips: string[] = [];
+  for (const name of children(general)) {
+    const bytes = bytesOf(name);
+    if (bytes === undefined) continue;
+    if (name.type === GENERAL.uri) uris.push(bytes.toString('latin1'));
+    else if (name.type === GENERAL.dns) dnsNames.push(bytes.toString('latin1'));
+    else if (name.type === GENERAL.ip) ips.push(ipText(bytes));
+  }
+  return { uris, dnsNames, ips };
+}
+
+function ipText(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  const groups: string[] = [];
+  for (let i = 0; i + 1 < bytes.length; i += 2) groups.push(bytes.readUInt16BE(i).toString(16));
+  return groups.join(':');
+}
+
+function ipBytes(text: string): Buffer {
+  const family = isIP(text);
+  if (family === 0) throw new Error(`"${text}" is not an IP address`);
+  if (family === 4) return Buffer.from(text.split('.').map(Number));
+  const [head = '', tail] = text.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
+  const bytes = Buffer.alloc(16);
+  [...left, ...Array<string>(zeros).fill('0'), ...right].forEach((group, i) => {
+    bytes.writeUInt16BE(Number.parseInt(group, 16), i * 2);
+  });
+  return bytes;
+}
