@@ -71,16 +71,18 @@ export interface ParsedCsr {
 
 /** Reads a request and checks that its sender holds the key. Throws with the reason, never with the content. */
 export function parseCsr(text: string): ParsedCsr {
-  const request = children(decode(fromPem('CERTIFICATE REQUEST', text)));
-  const [info, , signature] = request;
+  const der = fromPem('CERTIFICATE REQUEST', text);
+  const [info, , signature] = children(decode(der));
   const [, , spki, attributes] = children(info);
   const signatureBytes = bytesOf(signature);
   if (info === undefined || spki === undefined || signatureBytes === undefined) {
     throw new Error('the certificate request lacks a part');
   }
   const publicKey = createPublicKey({ key: encode(spki), format: 'der', type: 'spki' });
-  if (!verify('sha256', encode(info), publicKey, signatureBytes.subarray(1))) {
-    throw new Error('the certificate request is not signed by its own key');
+  // the whole must be what we would have written around these parts: no other algorithm, nothing left over
+  const expected = encode(sequence(info, signatureAlgorithm(publicKey), bits(signatureBytes.subarray(1))));
+  if (!expected.equals(der) || !verify('sha256', encode(info), publicKey, signatureBytes.subarray(1))) {
+    throw new Error('the certificate request is not signed by its own key with SHA-256');
   }
   return { publicKey, names: requestedNames(attributes) };
 }
