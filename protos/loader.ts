@@ -1,3 +1,11 @@
+import type { ServiceDefinition } from '@grpc/grpc-js';
+import { decodeBytes, encodeObject } from './codec.ts';
+import { findMessage, messageOf } from './descriptors.ts';
+import type { MessageTypes } from './generated/index.d.ts';
+import { readJson } from './json-read.ts';
+import { writeJson } from './json-write.ts';
+import { rawService } from './service.ts';
+
 /** google.protobuf.Any. `type_url` is `type.googleapis.com/<full name>`. */
 export interface Any {
   type_url: string;
@@ -31,17 +39,56 @@ export interface JsonProblem {
   readonly message: string;
 }
 
-/** Decodes wire bytes. Throws `Error` with the type's name when they are not that message. */
-export declare function decodeMessage(type: string, bytes: Uint8Array): MessageObject;
-export declare function encodeMessage(type: string, message: MessageObject): Buffer;
+/** The full name of a message whose type was generated, `envoy.config.cluster.v3.Cluster`. */
+export type MessageName = keyof MessageTypes;
+
+/**
+ * Decodes wire bytes. Throws `Error` with the type's name when they are not that message. A name written in the code
+ * gives the generated type.
+ */
+export function decodeMessage<Name extends MessageName>(type: Name, bytes: Uint8Array): MessageTypes[Name];
+export function decodeMessage(type: string, bytes: Uint8Array): MessageObject;
+export function decodeMessage(type: string, bytes: Uint8Array): MessageObject {
+  return decodeBytes(type, bytes);
+}
+
+/** Encodes a message object. Throws `Error` with the type's name when a member has the wrong shape. */
+export function encodeMessage<Name extends MessageName>(type: Name, message: MessageTypes[Name]): Buffer;
+export function encodeMessage(type: string, message: MessageObject): Buffer;
+export function encodeMessage(type: string, message: MessageObject): Buffer {
+  return encodeObject(type, message);
+}
+
 /**
  * proto3 JSON (snake_case or camelCase, durations as `5s`, wrappers bare, Any with `@type`) to the message object, Any
- * members encoded to bytes. Every problem found is pushed: unknown field, wrong type, unknown `@type`.
+ * members encoded to bytes. Every problem found is pushed: unknown field, wrong type, unknown `@type`. Paths are in
+ * proto names: `filters[0].typed_config.stat_prefix`, a map's member `metadata["a.b"]`.
  */
-export declare function fromJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject;
+export function fromJson<Name extends MessageName>(
+  type: Name,
+  json: unknown,
+  problems: JsonProblem[],
+): MessageTypes[Name];
+export function fromJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject;
+export function fromJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject {
+  return readJson(type, json, problems);
+}
+
 /** The message object as proto3 JSON with proto field names; Any members expanded with `@type`. For `/config_dump`. */
-export declare function toJson(type: string, message: MessageObject): unknown;
-export declare function messageFields(type: string): readonly FieldDescriptor[];
-export declare function hasMessage(type: string): boolean;
+export function toJson(type: string, message: MessageObject): unknown {
+  return writeJson(type, message);
+}
+
+/** The fields of a message. Throws where there is no such message. */
+export function messageFields(type: string): readonly FieldDescriptor[] {
+  return messageOf(type).fields;
+}
+
+export function hasMessage(type: string): boolean {
+  return findMessage(type) !== undefined;
+}
+
 /** A gRPC service definition for grpc-js whose payloads are raw buffers. Full name, `envoy.service.discovery.v3.AggregatedDiscoveryService`. */
-export declare function serviceDefinition(service: string): import('@grpc/grpc-js').ServiceDefinition;
+export function serviceDefinition(service: string): ServiceDefinition {
+  return rawService(service);
+}
