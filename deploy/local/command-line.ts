@@ -31,8 +31,14 @@ export function parseDemoOptions(argv: readonly string[]): DemoOptions {
     },
   });
   const rate = Number(values.rate);
-  if (!Number.isFinite(rate) || rate < 1 || rate > 2000) throw new Error(`--rate must be from 1 to 2000, not ${values.rate}`);
-  return { forMs: values.for === undefined ? undefined : duration(values.for), json: values.json, rate, mesh: values.mesh };
+  if (!Number.isFinite(rate) || rate < 1 || rate > 2000)
+    throw new Error(`--rate must be from 1 to 2000, not ${values.rate}`);
+  return {
+    forMs: values.for === undefined ? undefined : duration(values.for),
+    json: values.json,
+    rate,
+    mesh: values.mesh,
+  };
 }
 
 function duration(text: string): number {

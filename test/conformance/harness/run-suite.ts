@@ -1,0 +1,110 @@
+/** Runs a suite on one proxy and gives the record that is compared. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { render, type Suite } from './case.ts';
+import { type ClientSaw, type Exchange, run } from './client.ts';
+import { normaliseHeaders, normaliseText } from './compare.ts';
+import type { Message } from './http-text.ts';
+import { type ProxyKind, type RunningProxy, startProxy } from './proxies.ts';
+import { comparableStats } from './stats.ts';
+import { reply, Upstream } from './upstream.ts';
+
+interface MessageRecord {
+  readonly start: string;
+  readonly headers: readonly string[];
+  readonly body: string;
+  readonly trailers: readonly string[];
+  readonly framing: string;
+}
+
+export interface CaseRecord {
+  readonly client: readonly {
+    readonly responses: readonly MessageRecord[];
+    readonly end: string;
+    readonly rest: string;
+  }[];
+  readonly upstreams: { readonly [name: string]: readonly MessageRecord[] };
+  readonly accessLog: readonly { readonly [key: string]: unknown }[];
+}
+
+export interface SuiteRecord {
+  readonly cases: readonly { readonly record: CaseRecord; readonly tookMs: readonly number[] }[];
+  readonly stats: { readonly [name: string]: number };
+}
+
+const LOG_WITHIN_MS = 1_500;
+
+/** `alter` may change the rendered bootstrap: the harness's own tests use it. */
+export async function runSuite(
+  kind: ProxyKind,
+  suite: Suite,
+  alter: (bootstrap: string) => string = (text) => text,
+): Promise<SuiteRecord> {
+  const upstreams = suite.upstreams.map((name) => new Upstream(name, [reply(200, name)]));
+  for (const upstream of upstreams) await upstream.start();
+  let proxy: RunningProxy | undefined;
+  try {
+    const ports = new Map(upstreams.map((upstream) => [upstream.name, upstream.port]));
+    proxy = await startProxy(kind, alter(render(suite.bootstrap, ports)), [suite.listener]);
+    const port = proxy.ports.get(suite.listener) as number;
+    const names = new Map([...ports].map(([name, number]) => [number, name]));
+    names.set(port, suite.listener);
+    const log = new LogReader(join(proxy.folder, 'access.log'));
+    const cases: SuiteRecord['cases'][number][] = [];
+    for (const one of suite.cases) {
+      for (const upstream of upstreams) upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
+      const saw: ClientSaw[] = [];
+      for (const exchange of [one.client].flat() as Exchange[]) saw.push(await run(port, exchange));
+      const answered = saw.reduce((sum, { responses }) => sum + responses.length, 0);
+      const lines = await log.take(answered);
+      const record: CaseRecord = {
+        client: saw.map(({ responses, end, rest }) => ({ responses: responses.map(recordOf), end, rest })),
+        upstreams: Object.fromEntries(
+          upstreams.map(({ name, seen }) => [name, seen.map(({ request }) => recordOf(request))]),
+        ),
+        accessLog: lines,
+      };
+      cases.push({
+        record: JSON.parse(normaliseText(JSON.stringify(record), names)) as CaseRecord,
+        tookMs: saw.map(({ tookMs }) => tookMs),
+      });
+    }
+    return { cases, stats: comparableStats(await proxy.get('/stats')) };
+  } finally {
+    await proxy?.stop();
+    for (const upstream of upstreams) await upstream.stop();
+  }
+}
+
+function recordOf(message: Message): MessageRecord {
+  return {
+    ...message,
+    start: message.start,
+    headers: normaliseHeaders(message.headers),
+    trailers: normaliseHeaders(message.trailers),
+  };
+}
+
+/** Reads a file of JSON lines as it grows. */
+class LogReader {
+  private readonly path: string;
+  private taken = 0;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The lines since the last call, once there are `atLeast` of them or the time is up. */
+  async take(atLeast: number): Promise<{ readonly [key: string]: unknown }[]> {
+    const deadline = Date.now() + LOG_WITHIN_MS;
+    for (;;) {
+      const lines = existsSync(this.path) ? readFileSync(this.path, 'utf8').split('\n').slice(0, -1) : [];
+      const fresh = lines.slice(this.taken);
+      if (fresh.length >= atLeast || Date.now() > deadline) {
+        this.taken = lines.length;
+        return fresh.map((line) => JSON.parse(line) as { readonly [key: string]: unknown });
+      }
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** An upstream that does what a case says, and remembers what it saw. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Message, parseMessage } from './http-text.ts';
+
+/** What an upstream does with one request. */
+export type Answer =
+  /** Bytes as they stand. `\n` is written as CRLF in the head by `reply`. */
+  | { readonly do: 'send'; readonly bytes: string; readonly afterMs?: number; readonly thenClose?: boolean }
+  /** Closes (FIN) or resets without answering. */
+  | { readonly do: 'close' | 'reset'; readonly afterBytes?: string }
+  | { readonly do: 'hang' };
+
+/** Answers by turn: the last one repeats. Or a function of the request. */
+export type Behaviour = readonly Answer[] | ((request: Message, turn: number) => Answer) | 'refuse-connections';
+
+export interface Seen {
+  readonly upstream: string;
+  readonly request: Message;
+  /** 1 for the first request on its connection. */
+  readonly onConnection: number;
+}
+
+/** A response with a body and Content-Length. */
+export function reply(status: number, body = '', headers: { readonly [name: string]: string } = {}): Answer {
+  const fields = Object.entries({ 'content-length': String(Buffer.byteLength(body)), ...headers });
+  return {
+    do: 'send',
+    bytes: `HTTP/1.1 ${status} Status\r\n${fields.map(([n, v]) => `${n}: ${v}\r\n`).join('')}\r\n${body}`,
+  };
+}
+
+export class Upstream {
+  readonly name: string;
+  readonly seen: Seen[] = [];
+  connections = 0;
+  private turn = 0;
+  private behaviour: Behaviour;
+  private readonly sockets = new Set<Socket>();
+  private readonly server: Server;
+
+  constructor(name: string, behaviour: Behaviour) {
+    this.name = name;
+    this.behaviour = behaviour;
+    this.server = createServer((socket) => this.accept(socket));
+  }
+
+  get port(): number {
+    const address = this.server.address();
+    return typeof address === 'object' && address !== null ? address.port : this.refusedPort;
+  }
+
+  private refusedPort = 0;
+
+  async start(): Promise<void> {
+    await new Promise<void>((done, fail) => {
+      this.server.once('error', fail);
+      this.server.listen(0, '127.0.0.1', done);
+    });
+    if (this.behaviour !== 'refuse-connections') return;
+    this.refusedPort = this.port;
+    await new Promise<void>((done) => this.server.close(() => done()));
+  }
+
+  /** A new script, for the next case; forgets what was seen. */
+  reset(behaviour: Behaviour): void {
+    this.behaviour = behaviour;
+    this.turn = 0;
+    this.seen.length = 0;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    if (this.server.listening) await new Promise<void>((done) => this.server.close(() => done()));
+  }
+
+  private accept(socket: Socket): void {
+    this.connections++;
+    this.sockets.add(socket);
+    let text = '';
+    let onConnection = 0;
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      for (let parsed = parseMessage(text, 'request'); parsed !== undefined; parsed = parseMessage(text, 'request')) {
+        text = text.slice(parsed.length);
+        onConnection++;
+        this.seen.push({ upstream: this.name, request: parsed.message, onConnection });
+        this.answer(socket, parsed.message);
+      }
+    });
+  }
+
+  private answer(socket: Socket, request: Message): void {
+    const { behaviour } = this;
+    if (behaviour === 'refuse-connections') return;
+    const turn = this.turn++;
+    const answer =
+      typeof behaviour === 'function'
+        ? behaviour(request, turn)
+        : (behaviour[Math.min(turn, behaviour.length - 1)] as Answer);
+    if (answer.do === 'hang') return;
+    if (answer.do !== 'send') {
+      if (answer.afterBytes !== undefined) socket.write(answer.afterBytes, 'latin1');
+      if (answer.do === 'reset') socket.resetAndDestroy();
+      else socket.end();
+      return;
+    }
+    const send = (): void => {
+      if (socket.destroyed) return;
+      socket.write(answer.bytes, 'latin1');
+      if (answer.thenClose === true) socket.end();
+    };
+    if (answer.afterMs === undefined) send();
+    else setTimeout(send, answer.afterMs);
+  }
+}
