@@ -74,8 +74,8 @@ export type DataSource =
   | { readonly kind: 'file'; readonly path: string; readonly watchedDirectory: string | undefined }
   | { readonly kind: 'environment'; readonly variable: string };
 
-/** Where a dynamic resource comes from. */
-export type ConfigSource =
+/** Where a dynamic resource comes from. `initialFetchTimeoutMs`: default 15 000; 0: wait for ever. */
+export type ConfigSource = { readonly initialFetchTimeoutMs?: number } & (
   | { readonly kind: 'ads' }
   | { readonly kind: 'self' }
   | { readonly kind: 'path'; readonly path: string; readonly watchedDirectory: string | undefined }
@@ -83,7 +83,8 @@ export type ConfigSource =
       readonly kind: 'grpc';
       readonly cluster: string;
       readonly delta: boolean;
-    };
+    }
+);
 
 /** envoy.config.core.v3.GrpcService: a cluster of the bootstrap, with metadata for every call. */
 export interface GrpcService {

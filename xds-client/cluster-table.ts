@@ -1,0 +1,210 @@
+/** The clusters: which serve, which warm, and with which endpoints. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import type { ConfigChange } from './changes.ts';
+import type { Cluster } from './model/cluster.ts';
+import type { Assignment } from './model/endpoint.ts';
+import { assignmentOf, type Reference, secretsOfCluster } from './references.ts';
+import { isResolved, readyAssignment, type SecretFacts, sameNames } from './warming.ts';
+
+interface Serving {
+  readonly cluster: Cluster;
+  assignment: Assignment;
+}
+
+interface Entry {
+  /** Of the bootstrap: the control plane can neither change nor remove it. */
+  readonly isStatic: boolean;
+  serving: Serving | undefined;
+  warming: Cluster | undefined;
+  /** The cluster that was last given to the resolver; only its results count. */
+  resolving: Cluster | undefined;
+  /** What came of it. */
+  resolved: Assignment | undefined;
+}
+
+export class ClusterTable {
+  private readonly entries = new Map<string, Entry>();
+  private readonly warming = new Set<string>();
+  private readonly assignments = new Map<string, Assignment>();
+  private readonly absentServices = new Set<string>();
+  /** Clusters by the service name they ask for, serving or warming. */
+  private index: Map<string, Set<string>> | undefined;
+
+  /** Takes a new or changed cluster. False: nothing changes (it is as it was, or it is the bootstrap's). */
+  put(name: string, cluster: Cluster, isStatic: boolean, changes: ConfigChange[]): boolean {
+    const entry = this.entries.get(name);
+    if (entry === undefined) {
+      const added: Entry = {
+        isStatic,
+        serving: undefined,
+        warming: cluster,
+        resolving: undefined,
+        resolved: undefined,
+      };
+      this.entries.set(name, added);
+      this.startWarming(name, added, cluster, changes);
+      return true;
+    }
+    if (entry.isStatic) return false;
+    if (isDeepStrictEqual(cluster, entry.warming ?? entry.serving?.cluster)) return false;
+    if (isDeepStrictEqual(cluster, entry.serving?.cluster)) {
+      // Changed back before the change could serve.
+      this.stopWarming(name, entry);
+      this.startResolving(name, entry, cluster, changes);
+      return true;
+    }
+    this.startWarming(name, entry, cluster, changes);
+    return true;
+  }
+
+  isRemovable(name: string): boolean {
+    return this.entries.get(name)?.isStatic === false;
+  }
+
+  /** True: the cluster served. */
+  remove(name: string): boolean {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return false;
+    this.stopWarming(name, entry);
+    this.entries.delete(name);
+    this.index = undefined;
+    return entry.serving !== undefined;
+  }
+
+  assign(service: string, assignment: Assignment, changes: ConfigChange[]): void {
+    this.absentServices.delete(service);
+    if (isDeepStrictEqual(this.assignments.get(service), assignment)) return;
+    this.assignments.set(service, assignment);
+    for (const name of this.users().get(service) ?? []) {
+      const serving = this.entries.get(name)?.serving;
+      if (serving === undefined || assignmentOf(serving.cluster)?.name !== service) continue;
+      if (isDeepStrictEqual(serving.assignment, assignment)) continue;
+      serving.assignment = assignment;
+      changes.push({ type: 'endpoints', name, assignment });
+    }
+  }
+
+  /** The assignment's time to live ended, or the control plane took it back: its clusters have no endpoints. */
+  unassign(service: string, changes: ConfigChange[]): void {
+    const before = this.assignments.get(service);
+    if (before === undefined) return;
+    this.assign(service, { ...before, localities: [], drops: [] }, changes);
+    this.assignments.delete(service);
+  }
+
+  /** The service was asked for and did not come in time. */
+  giveUp(service: string): void {
+    this.absentServices.add(service);
+  }
+
+  /** `cluster`: the object of the `resolve` change. Results for others came too late and are dropped. */
+  resolved(cluster: Cluster, assignment: Assignment, changes: ConfigChange[]): void {
+    const entry = this.entries.get(cluster.name);
+    if (entry === undefined || entry.resolving !== cluster) return;
+    entry.resolved = assignment;
+    const { serving } = entry;
+    if (serving === undefined || !sameNames(cluster, serving.cluster)) return;
+    if (isDeepStrictEqual(serving.assignment, assignment)) return;
+    serving.assignment = assignment;
+    changes.push({ type: 'endpoints', name: cluster.name, assignment });
+  }
+
+  /** Lets everything serve that may. */
+  settle(secretsOf: (cluster: Cluster) => SecretFacts, changes: ConfigChange[]): void {
+    for (const name of this.warming) {
+      const entry = this.entries.get(name);
+      const cluster = entry?.warming;
+      if (entry === undefined || cluster === undefined) continue;
+      const assignment = readyAssignment(cluster, {
+        assignments: this.assignments,
+        isAbsent: (service) => this.absentServices.has(service),
+        resolved: entry.resolved,
+        serving: entry.serving,
+        secrets: secretsOf(cluster),
+      });
+      if (assignment === undefined) continue;
+      entry.serving = { cluster, assignment };
+      this.stopWarming(name, entry);
+      changes.push({ type: 'cluster', name, cluster, assignment });
+    }
+  }
+
+  /** The assignments to ask for: of the serving clusters too, until what replaces them serves. */
+  assignmentReferences(): Reference[] {
+    return this.all().flatMap((cluster) => assignmentOf(cluster) ?? []);
+  }
+
+  secretReferences(): Reference[] {
+    return this.all().flatMap(secretsOfCluster);
+  }
+
+  /** Clusters that ask for the assignment: `cluster.<name>.` is where its statistics go. */
+  usersOf(service: string): readonly string[] {
+    return [...(this.users().get(service) ?? [])];
+  }
+
+  state(name: string): { readonly serving: Cluster | undefined; readonly warming: Cluster | undefined } {
+    const entry = this.entries.get(name);
+    return { serving: entry?.serving?.cluster, warming: entry?.warming };
+  }
+
+  names(): readonly string[] {
+    return [...this.entries.keys()];
+  }
+
+  counts(): { readonly active: number; readonly warming: number } {
+    let active = 0;
+    for (const entry of this.entries.values()) if (entry.serving !== undefined) active++;
+    return { active, warming: this.warming.size };
+  }
+
+  private startWarming(name: string, entry: Entry, cluster: Cluster, changes: ConfigChange[]): void {
+    entry.warming = cluster;
+    this.warming.add(name);
+    this.startResolving(name, entry, cluster, changes);
+    this.index = undefined;
+  }
+
+  private stopWarming(name: string, entry: Entry): void {
+    entry.warming = undefined;
+    this.warming.delete(name);
+    this.index = undefined;
+  }
+
+  private startResolving(name: string, entry: Entry, cluster: Cluster, changes: ConfigChange[]): void {
+    if (!isResolved(cluster) || (entry.resolving !== undefined && sameNames(cluster, entry.resolving))) return;
+    entry.resolving = cluster;
+    entry.resolved = undefined;
+    changes.push({ type: 'resolve', name, cluster });
+  }
+
+  private all(): Cluster[] {
+    return [...this.entries.values()].flatMap(({ serving, warming }) => [
+      ...(serving === undefined ? [] : [serving.cluster]),
+      ...(warming === undefined ? [] : [warming]),
+    ]);
+  }
+
+  /** Made when it is asked for: a push of thousands of clusters makes it once. */
+  private users(): Map<string, Set<string>> {
+    if (this.index !== undefined) return this.index;
+    this.index = new Map();
+    for (const [name, { serving, warming }] of this.entries) {
+      for (const cluster of [serving?.cluster, warming]) {
+        const service = cluster === undefined ? undefined : assignmentOf(cluster)?.name;
+        if (service === undefined) continue;
+        const users = this.index.get(service);
+        if (users === undefined) this.index.set(service, new Set([name]));
+        else users.add(name);
+      }
+    }
+    this.dropUnused(this.index);
+    return this.index;
+  }
+
+  /** What nobody asks for is not kept: asked for again, it has to come again. */
+  private dropUnused(index: ReadonlyMap<string, unknown>): void {
+    for (const service of this.assignments.keys()) if (!index.has(service)) this.assignments.delete(service);
+    for (const service of this.absentServices) if (!index.has(service)) this.absentServices.delete(service);
+  }
+}

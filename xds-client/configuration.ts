@@ -1,0 +1,171 @@
+/**
+ * The whole of the configuration side: the store, and a source for each place that resources come from. Asks the sources
+ * for what the store wants, gives the store what they bring, hands the changes on.
+ */
+import type { MessageObject } from '../protos/index.ts';
+import type { ConfigChange } from './changes.ts';
+import { XdsClient, type XdsClientListener } from './client.ts';
+import type { Clock } from './clock.ts';
+import { ConfigStore, type ConfigStoreOptions, type ConfigUpdate } from './config-store.ts';
+import type { XdsEvent } from './events.ts';
+import { FileSource } from './file-source.ts';
+import type { Cluster } from './model/cluster.ts';
+import type { ConfigSource } from './model/common.ts';
+import type { Assignment } from './model/endpoint.ts';
+import type { ResourceDecoder } from './resource-decoder.ts';
+import { AGGREGATED_METHOD, RESOURCE_TYPES, type Resource, type ResourceKind } from './resource-types.ts';
+import { XdsStream, type XdsStreamOptions } from './stream.ts';
+import type { Subscription, Wanted } from './subscription.ts';
+import { sourceKey, type Want } from './wants.ts';
+
+/** How to reach a control plane: the part of the stream's options that depends on the bootstrap. */
+export type ControlPlaneConnection = Pick<XdsStreamOptions, 'endpoint' | 'initialMetadata'> & Partial<XdsStreamOptions>;
+
+export interface ConfigurationOptions extends ConfigStoreOptions {
+  /** envoy.config.core.v3.Node: see node-message.ts. */
+  readonly node: MessageObject;
+  readonly decode: ResourceDecoder;
+  readonly clock: Clock;
+  /** In [0, 1), for the pauses between attempts. */
+  readonly random: () => number;
+  /** Called once a source: for `ads` with the bootstrap's ADS services, for `grpc` with the named cluster. */
+  readonly connect: (source: ConfigSource) => ControlPlaneConnection;
+  /** Apply in order. May call back into this object; what follows from that comes in a later call. */
+  readonly onChanges: (changes: readonly ConfigChange[]) => void;
+  readonly onEvent: (event: XdsEvent) => void;
+}
+
+interface Source {
+  start(): void;
+  stop(): void;
+  want(kind: ResourceKind, wanted: Wanted): void;
+  subscription(kind: ResourceKind): Subscription<Resource> | undefined;
+}
+
+const NOTHING: Wanted = { wildcard: false, names: new Map() };
+
+export class Configuration {
+  readonly store: ConfigStore;
+  private readonly options: ConfigurationOptions;
+  private readonly sources = new Map<string, Source>();
+  private wants: readonly Want[] = [];
+  private queue: ConfigChange[] = [];
+  private delivering = false;
+  private cancelTick: () => void = () => {};
+  private stopped = false;
+
+  constructor(options: ConfigurationOptions) {
+    this.options = options;
+    this.store = new ConfigStore(options);
+  }
+
+  start(): void {
+    this.afterwards(this.store.start(this.options.clock.now()));
+  }
+
+  /** Stops asking. What serves goes on serving. */
+  stop(): void {
+    this.stopped = true;
+    this.cancelTick();
+    for (const source of this.sources.values()) source.stop();
+  }
+
+  /** `cluster`: the object of a `resolve` change. Each new result, and the first failure as an assignment without endpoints. */
+  dnsResolved(cluster: Cluster, assignment: Assignment): void {
+    this.afterwards(this.store.dnsResolved(cluster, assignment, this.options.clock.now()));
+  }
+
+  /** The material behind a key of `secretsOf` is loaded. */
+  secretReady(key: string): void {
+    this.afterwards(this.store.secretReady(key, this.options.clock.now()));
+  }
+
+  /** All subscriptions of a kind, for `/config_dump`: what is held, refused, missing. */
+  subscriptions(kind: ResourceKind): readonly Subscription<Resource>[] {
+    return [...this.sources.values()].flatMap((source) => source.subscription(kind) ?? []);
+  }
+
+  private updated(update: ConfigUpdate): void {
+    if (this.stopped) return;
+    this.afterwards(this.store.apply(update, this.options.clock.now()));
+  }
+
+  /** After each change of the store: ask for what it wants now, hand on, and wake it when time matters next. */
+  private afterwards(changes: readonly ConfigChange[]): void {
+    if (this.stopped) return;
+    this.ask();
+    this.cancelTick();
+    const next = this.store.nextDeadline();
+    if (next !== undefined) {
+      const { clock } = this.options;
+      this.cancelTick = clock.after(Math.max(0, next - clock.now()), () =>
+        this.afterwards(this.store.tick(clock.now())),
+      );
+    }
+    this.deliver(changes);
+  }
+
+  private deliver(changes: readonly ConfigChange[]): void {
+    this.queue.push(...changes);
+    if (this.delivering) return;
+    this.delivering = true;
+    try {
+      while (this.queue.length > 0) {
+        const batch = this.queue;
+        this.queue = [];
+        this.options.onChanges(batch);
+      }
+    } finally {
+      this.delivering = false;
+    }
+  }
+
+  private ask(): void {
+    const wants = this.store.wanted();
+    if (wants === this.wants) return;
+    const before = this.wants;
+    this.wants = wants;
+    for (const { kind, source, wanted } of wants) this.sourceFor(source).want(kind, wanted);
+    // Kinds of which nothing is wanted any more from a source.
+    const now = new Set(wants.map(({ kind, source }) => `${kind} ${sourceKey(source)}`));
+    for (const { kind, source } of before) {
+      if (!now.has(`${kind} ${sourceKey(source)}`)) this.sourceFor(source).want(kind, NOTHING);
+    }
+  }
+
+  private sourceFor(source: ConfigSource): Source {
+    const key = sourceKey(source);
+    let found = this.sources.get(key);
+    if (found === undefined) {
+      found = this.makeSource(key, source);
+      this.sources.set(key, found);
+      found.start();
+    }
+    return found;
+  }
+
+  private makeSource(key: string, source: ConfigSource): Source {
+    const { clock, random, decode, node } = this.options;
+    const listener: XdsClientListener = {
+      updated: (update) => this.updated(update),
+      happened: (event) => this.options.onEvent(event),
+    };
+    if (source.kind === 'path') {
+      const { path, watchedDirectory } = source;
+      return new FileSource({ source: key, path, watchedDirectory, decode, clock }, listener);
+    }
+    // A dedicated gRPC source carries secrets in practice (`sds-grpc`).
+    const method = source.kind === 'grpc' ? RESOURCE_TYPES.secret.method : AGGREGATED_METHOD;
+    const connection = this.options.connect(source);
+    return new XdsClient(
+      {
+        source: key,
+        node,
+        decode,
+        clock,
+        makeStream: (streamListener) => new XdsStream({ method, clock, random, ...connection }, streamListener),
+      },
+      listener,
+    );
+  }
+}

@@ -1,0 +1,45 @@
+/** Secrets: what SDS and the bootstrap gave, and which material is loaded. Pure; holds no key material of files. */
+import { isDeepStrictEqual } from 'node:util';
+import type { ConfigChange } from './changes.ts';
+import type { Secret } from './model/tls.ts';
+import type { Resource } from './resource-types.ts';
+import type { SecretFacts } from './warming.ts';
+
+export class SecretTable {
+  private readonly keysOf: (resource: Resource) => readonly string[];
+  private readonly secrets = new Map<string, Secret>();
+  private readonly loaded = new Set<string>();
+  private readonly absent = new Set<string>();
+
+  constructor(keysOf: (resource: Resource) => readonly string[]) {
+    this.keysOf = keysOf;
+  }
+
+  put(name: string, secret: Secret, changes: ConfigChange[]): void {
+    this.absent.delete(name);
+    if (isDeepStrictEqual(this.secrets.get(name), secret)) return;
+    this.secrets.set(name, secret);
+    changes.push({ type: 'secret', name, secret });
+  }
+
+  has(name: string): boolean {
+    return this.secrets.has(name);
+  }
+
+  ready(key: string): void {
+    this.loaded.add(key);
+  }
+
+  /** Asked for and not sent in time. */
+  giveUp(name: string): void {
+    this.absent.add(name);
+  }
+
+  facts(resource: Resource): SecretFacts {
+    return {
+      keys: this.keysOf(resource),
+      isReady: (key) => this.loaded.has(key),
+      isAbsent: (name) => this.absent.has(name),
+    };
+  }
+}
