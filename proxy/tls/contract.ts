@@ -20,6 +20,11 @@ export interface UpstreamTlsContext {
   /** Rises when a secret changed: pools retire connections of older generations as policy says. */
   readonly generation: number;
   /**
+   * Rises when trust changed and not when only our own certificate did: pooled connections of an older one carry no new
+   * request. `undefined`: `generation` is taken for it.
+   */
+  readonly trustGeneration?: number;
+  /**
    * Options for `tls.connect` (secure context, servername, ALPN, session for resumption, `rejectUnauthorized: false`
    * because `verify` decides). `sni`: from auto_sni or the configuration. `alpnOverride`: `undefined` uses the configuration's.
    */

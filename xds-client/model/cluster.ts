@@ -65,6 +65,8 @@ export interface Cluster {
   /** Below this share of healthy endpoints the health is not looked at (panic). Default 50. */
   readonly panicThresholdPercent: number;
   readonly overprovisioningFactor: number;
+  /** common_lb_config.locality_weighted_lb_config is there: locality weights count. Default false. */
+  readonly localityWeighted?: boolean;
   /** Default 5 000. */
   readonly connectTimeoutMs: number;
   readonly perConnectionBufferLimitBytes: number;

@@ -1,0 +1,215 @@
+/**
+ * The main thread's clusters: gives each cluster and endpoint its shared slot, resolves DNS, and tells every worker.
+ * Warming is decided before a resource gets here, except for DNS, where `onReady` says that endpoints are known.
+ */
+import type { Cluster } from '../../xds-client/model/cluster.ts';
+import type { Assignment } from '../../xds-client/model/endpoint.ts';
+import type { ToWorker } from '../messages.ts';
+import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
+import { addressText } from '../upstream/contract.ts';
+import { BreakerGauges } from './breaker-gauges.ts';
+import { DnsCluster, type DnsResolver, type DnsTimers, isDnsCluster, staticAssignment } from './dns.ts';
+import { SharedCells, type Slot } from './shared.ts';
+import { CLUSTER_STATS, ClusterStat, statPrefix } from './stats.ts';
+
+export interface DirectoryOptions {
+  /** How many tables receive the messages: the number of workers, 1 when the data side runs in the main thread. */
+  readonly workers: number;
+  /** Sends to every worker, in order. */
+  readonly broadcast: (message: ToWorker) => void;
+  readonly stats: StatsStore;
+  readonly resolver: DnsResolver;
+  readonly timers: DnsTimers;
+  readonly random: () => number;
+  /** The cluster's endpoints are known for the first time (static and DNS clusters, and EDS with its first assignment). */
+  readonly onReady?: (name: string) => void;
+  readonly onDnsFailure?: (cluster: string, error: unknown) => void;
+}
+
+interface Entry {
+  json: string;
+  readonly slot: number;
+  dns: DnsCluster | undefined;
+  assignmentJson: string | undefined;
+  /** By address. */
+  endpointSlots: ReadonlyMap<string, number>;
+  stats: StatBlock;
+  breakers: BreakerGauges;
+}
+
+/** A cluster for the admin pages; parsed from what the workers were sent. */
+export interface ClusterView {
+  readonly config: Cluster;
+  readonly assignment: Assignment | undefined;
+  /** The endpoint's live numbers (`EndpointCell`), by `addressText`. */
+  endpoint(address: string): Slot | undefined;
+  /** The cluster's own (`ClusterCell`). */
+  readonly slot: Slot;
+}
+
+export class ClusterDirectory {
+  private readonly options: DirectoryOptions;
+  private readonly cells: SharedCells;
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(options: DirectoryOptions) {
+    this.options = options;
+    this.cells = new SharedCells(options.workers, (index, buffer) =>
+      options.broadcast({ type: 'shared', index, buffer }),
+    );
+  }
+
+  /** Adds or replaces a cluster. Static endpoints follow at once, DNS ones when they are known, EDS ones by `setAssignment`. */
+  setCluster(cluster: Cluster): void {
+    const json = JSON.stringify(cluster);
+    let entry = this.entries.get(cluster.name);
+    if (entry?.json === json) return;
+    if (entry === undefined) {
+      entry = this.add(cluster, json);
+    } else {
+      entry.dns?.close();
+      entry.dns = undefined;
+      entry.json = json;
+      this.restat(entry, cluster);
+    }
+    this.options.broadcast({ type: 'cluster', name: cluster.name, json, slot: entry.slot });
+    const { discovery } = cluster;
+    if (discovery.kind === 'static') this.setAssignment(cluster.name, staticAssignment(cluster, discovery.localities));
+    else if (discovery.kind === 'original-dst') this.options.onReady?.(cluster.name);
+    else if (isDnsCluster(cluster)) this.startDns(entry, cluster);
+  }
+
+  removeCluster(name: string): void {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return;
+    this.entries.delete(name);
+    entry.dns?.close();
+    this.options.broadcast({ type: 'cluster-removed', name });
+    for (const slot of entry.endpointSlots.values()) this.cells.release(slot);
+    this.cells.release(entry.slot);
+    entry.stats.release();
+    entry.breakers.release();
+  }
+
+  /** The cluster's endpoints, whole. An unknown cluster is nobody's: nothing happens. */
+  setAssignment(name: string, assignment: Assignment): void {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return;
+    const json = JSON.stringify(assignment);
+    if (entry.assignmentJson === json) {
+      entry.stats.inc(ClusterStat.update_no_rebuild);
+      return;
+    }
+    const first = entry.assignmentJson === undefined;
+    entry.assignmentJson = json;
+    const previous = entry.endpointSlots;
+    const slots = new Map<string, number>();
+    const order: number[] = [];
+    for (const { endpoints } of assignment.localities) {
+      for (const { address } of endpoints) {
+        const key = addressText(address);
+        const slot = slots.get(key) ?? previous.get(key) ?? this.cells.allocate();
+        slots.set(key, slot);
+        order.push(slot);
+      }
+    }
+    entry.endpointSlots = slots;
+    this.options.broadcast({ type: 'endpoints', cluster: name, json, slots: order });
+    let removed = 0;
+    for (const [key, slot] of previous) {
+      if (slots.get(key) === slot) continue;
+      removed++;
+      this.cells.release(slot);
+    }
+    if (removed > 0 || slots.size !== previous.size) entry.stats.inc(ClusterStat.membership_change);
+    setMembership(entry.stats, assignment);
+    if (first) this.options.onReady?.(name);
+  }
+
+  names(): string[] {
+    return [...this.entries.keys()];
+  }
+
+  view(name: string): ClusterView | undefined {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return undefined;
+    return {
+      config: JSON.parse(entry.json) as Cluster,
+      assignment: entry.assignmentJson === undefined ? undefined : (JSON.parse(entry.assignmentJson) as Assignment),
+      slot: this.cells.slot(entry.slot),
+      endpoint: (address) => {
+        const slot = entry.endpointSlots.get(address);
+        return slot === undefined ? undefined : this.cells.slot(slot);
+      },
+    };
+  }
+
+  /** Brings the circuit breakers' gauges up to date. Before each scrape. */
+  refreshGauges(): void {
+    for (const { breakers, slot } of this.entries.values()) breakers.refresh(this.cells.slot(slot));
+  }
+
+  /** Stops resolving. */
+  close(): void {
+    for (const { dns } of this.entries.values()) dns?.close();
+  }
+
+  private add(cluster: Cluster, json: string): Entry {
+    const prefix = statPrefix(cluster);
+    const entry: Entry = {
+      json,
+      slot: this.cells.allocate(),
+      dns: undefined,
+      assignmentJson: undefined,
+      endpointSlots: new Map(),
+      stats: this.options.stats.block(prefix, CLUSTER_STATS),
+      breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
+    };
+    this.entries.set(cluster.name, entry);
+    return entry;
+  }
+
+  /** Thresholds or alt_stat_name may have changed. */
+  private restat(entry: Entry, cluster: Cluster): void {
+    const prefix = statPrefix(cluster);
+    const { stats, breakers } = entry;
+    // The new ones first: a block that keeps its prefix keeps its numbers.
+    entry.stats = this.options.stats.block(prefix, CLUSTER_STATS);
+    entry.breakers = new BreakerGauges(this.options.stats, prefix, cluster.thresholds);
+    stats.release();
+    breakers.release();
+  }
+
+  private startDns(entry: Entry, cluster: Cluster): void {
+    if (!isDnsCluster(cluster)) return;
+    const { resolver, timers, random, onDnsFailure } = this.options;
+    entry.dns = new DnsCluster(cluster, resolver, timers, random, {
+      onAssignment: (assignment) => this.setAssignment(cluster.name, assignment),
+      onUpdate: (kind, error) => {
+        entry.stats.inc(ClusterStat[`update_${kind}`]);
+        if (kind === 'failure') onDnsFailure?.(cluster.name, error);
+      },
+    });
+    entry.dns.start();
+  }
+}
+
+function setMembership(stats: StatBlock, assignment: Assignment): void {
+  let total = 0;
+  let healthy = 0;
+  let degraded = 0;
+  let heaviest = 0;
+  for (const { endpoints } of assignment.localities) {
+    for (const { health, weight } of endpoints) {
+      total++;
+      if (health === 'unknown' || health === 'healthy') healthy++;
+      else if (health === 'degraded') degraded++;
+      heaviest = Math.max(heaviest, weight);
+    }
+  }
+  stats.set(ClusterStat.membership_total, total);
+  stats.set(ClusterStat.membership_healthy, healthy);
+  stats.set(ClusterStat.membership_degraded, degraded);
+  stats.set(ClusterStat.membership_excluded, 0);
+  stats.set(ClusterStat.max_host_weight, heaviest);
+}

@@ -1,0 +1,12 @@
+/** What a worker's clusters are given. */
+import type { StatsStore } from '../observe/stats/contract.ts';
+import type { TlsProvider } from '../tls/contract.ts';
+
+export interface ClusterEnvironment {
+  readonly stats: StatsStore;
+  readonly tls: TlsProvider;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}

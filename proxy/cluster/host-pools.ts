@@ -1,0 +1,129 @@
+/** Finds or makes the pool for an endpoint, a priority and the way its connections are wrapped. */
+import type { Cluster } from '../../xds-client/model/cluster.ts';
+import type { UpstreamTls } from '../../xds-client/model/tls.ts';
+import type { RequestHead } from '../http/headers.ts';
+import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
+import type { UpstreamHttpVersion } from '../upstream/codec.ts';
+import type { Priority } from '../upstream/contract.ts';
+import { HttpPool } from '../upstream/http-pool.ts';
+import type { PoolContext, PoolTls } from '../upstream/pool-context.ts';
+import { TcpPool } from '../upstream/tcp-pool.ts';
+import type { ClusterEnvironment } from './environment.ts';
+import type { WorkerHost } from './host.ts';
+import type { ClusterLimits } from './limits.ts';
+import { CLUSTER_SSL_STATS, statPrefix } from './stats.ts';
+import { serverNames, transportSocketOf } from './wrapping.ts';
+
+/** Key of the only pool that most endpoints have: the cluster's own transport socket, nothing taken from the request. */
+const PLAIN = '';
+
+export class HostPoolFactory {
+  private readonly config: Cluster;
+  private readonly limits: ClusterLimits;
+  private readonly stats: StatBlock;
+  private readonly env: ClusterEnvironment;
+  private readonly connectMs: Histogram;
+  private readonly lengthMs: Histogram;
+  private sslStats: StatBlock | undefined = undefined;
+  /** Pools differ by nothing but the protocol. */
+  private readonly uniform: boolean;
+  private readonly version: UpstreamHttpVersion | undefined;
+
+  constructor(config: Cluster, limits: ClusterLimits, stats: StatBlock, env: ClusterEnvironment) {
+    this.config = config;
+    this.limits = limits;
+    this.stats = stats;
+    this.env = env;
+    const prefix = statPrefix(config);
+    this.connectMs = env.stats.histogram(`${prefix}upstream_cx_connect_ms`);
+    this.lengthMs = env.stats.histogram(`${prefix}upstream_cx_length_ms`);
+    this.uniform = config.transportSocketMatches.length === 0 && config.transportSocket.kind === 'raw';
+    this.version = fixedVersion(config);
+  }
+
+  http(host: WorkerHost, priority: Priority, downstreamVersion: 10 | 11 | 20, head: RequestHead | undefined): HttpPool {
+    const version = this.version ?? (downstreamVersion === 20 ? 20 : 11);
+    const pools = host.pools[priority].http;
+    if (this.uniform && this.version !== undefined) {
+      return pools.get(PLAIN) ?? this.addHttp(pools, PLAIN, host, priority, undefined, version);
+    }
+    const wrap = this.wrapping(host, head);
+    const key = `${version} ${wrap.key}`;
+    return pools.get(key) ?? this.addHttp(pools, key, host, priority, this.tls(wrap), version);
+  }
+
+  tcp(host: WorkerHost, priority: Priority, head: RequestHead | undefined): TcpPool {
+    const pools = host.pools[priority].tcp;
+    const wrap = this.wrapping(host, head);
+    const found = pools.get(wrap.key);
+    if (found !== undefined) return found;
+    const pool: TcpPool = new TcpPool(
+      this.context(host, priority, this.tls(wrap), () => host.removePool(pools, wrap.key, pool)),
+    );
+    return host.addPool(pools, wrap.key, pool);
+  }
+
+  private addHttp(
+    pools: Map<string, HttpPool>,
+    key: string,
+    host: WorkerHost,
+    priority: Priority,
+    tls: PoolTls | undefined,
+    version: UpstreamHttpVersion,
+  ): HttpPool {
+    const context = this.context(host, priority, tls, () => host.removePool(pools, key, pool));
+    const pool: HttpPool = new HttpPool(context, version);
+    return host.addPool(pools, key, pool);
+  }
+
+  private wrapping(host: WorkerHost, head: RequestHead | undefined): Wrapping {
+    const socket = transportSocketOf(this.config, host.endpoint);
+    if (socket.kind === 'raw') return PLAINTEXT;
+    const { sni, expectedSan } = serverNames(this.config, socket.tls, host.endpoint, head);
+    const index = this.config.transportSocketMatches.findIndex((match) => match.transportSocket === socket);
+    return { key: `${index} ${sni ?? ''} ${expectedSan ?? ''}`, tls: socket.tls, sni, expectedSan };
+  }
+
+  private tls({ tls, sni, expectedSan }: Wrapping): PoolTls | undefined {
+    return tls === undefined ? undefined : { context: this.env.tls.upstream(tls), sni, expectedSan };
+  }
+
+  private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
+    if (tls !== undefined) this.sslStats ??= this.env.stats.block(`${statPrefix(this.config)}ssl.`, CLUSTER_SSL_STATS);
+    return {
+      config: this.config,
+      host,
+      priority,
+      tls,
+      limits: this.limits,
+      stats: this.stats,
+      sslStats: tls === undefined ? undefined : this.sslStats,
+      connectMs: this.connectMs,
+      lengthMs: this.lengthMs,
+      now: this.env.now,
+      onEmpty,
+    };
+  }
+}
+
+interface Wrapping {
+  readonly key: string;
+  readonly tls: UpstreamTls | undefined;
+  readonly sni: string | undefined;
+  readonly expectedSan: string | undefined;
+}
+
+const PLAINTEXT: Wrapping = { key: 'raw', tls: undefined, sni: undefined, expectedSan: undefined };
+
+/** `undefined`: it depends on the downstream connection. `auto` asks by ALPN, which offers HTTP/1.1 alone today. */
+function fixedVersion(config: Cluster): UpstreamHttpVersion | undefined {
+  switch (config.protocol.kind) {
+    case 'http1':
+    case 'auto':
+      return 11;
+    case 'http2':
+      return 20;
+    case 'downstream':
+      return undefined;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * One connection of a pool, whatever runs on it: connecting with its timeout, TLS and its verification, the counts, and
+ * one way to end. Streams are the subclasses' business (./http-connection.ts, ./tcp-pool.ts).
+ */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { ClusterSslStat, ClusterStat } from '../cluster/stats.ts';
+import type { TlsInfo } from '../http/connection-info.ts';
+import type { ResetReason } from '../http/stream.ts';
+import { connectErrorText, isBindError } from './connect-error.ts';
+import { dial } from './dial.ts';
+import type { PoolContext } from './pool-context.ts';
+
+/** What a pool is told of its connections. */
+export interface ConnectionOwner<C> {
+  readonly context: PoolContext;
+  onConnected(connection: C): void;
+  /** `reason` is `undefined` when the connection had been usable before it ended. */
+  onClosed(connection: C, failure: ConnectFailure | undefined): void;
+}
+
+export interface ConnectFailure {
+  readonly reason: ResetReason;
+  readonly details: string | undefined;
+}
+
+/** Longest delay that setTimeout takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export abstract class PooledConnection {
+  /** In Envoy's form, `10.1.2.3:40112`; known once connected. */
+  localAddress: string | undefined = undefined;
+  tls: TlsInfo | undefined = undefined;
+  /** Carries no new stream; ends when the last one has. */
+  draining = false;
+  closed = false;
+  protected readonly socket: Socket | TLSSocket;
+  protected readonly context: PoolContext;
+  private readonly startedAt: number;
+  private readonly trustGeneration: number;
+  private connected = false;
+  private tlsStarted = false;
+  private connectTimer: NodeJS.Timeout | undefined;
+  private durationTimer: NodeJS.Timeout | undefined = undefined;
+
+  /** The caller has taken the unit of `connections`; it is given back when this closes. Throws where Node refuses the address. */
+  constructor(context: PoolContext, allowHalfOpen: boolean) {
+    this.context = context;
+    this.startedAt = context.now();
+    this.trustGeneration = currentTrust(context);
+    this.socket = dial(context, allowHalfOpen);
+    const { stats, host } = context;
+    stats.inc(ClusterStat.upstream_cx_total);
+    stats.add(ClusterStat.upstream_cx_active, 1);
+    host.connectionOpened();
+    this.connectTimer = setTimeout(() => this.onConnectTimeout(), context.config.connectTimeoutMs);
+    this.socket.on('error', (error) => this.onError(error));
+    this.socket.on('close', () => this.terminate('remote', undefined));
+    this.socket.once('connect', () => this.onTransportConnected());
+    if (context.tls !== undefined) this.socket.once('secureConnect', () => this.onSecure());
+  }
+
+  /** Streams open on it. */
+  abstract readonly activeStreams: number;
+  /** The transport is ready; called once. */
+  protected abstract onReady(): void;
+  /** It is gone, and counted as gone. Ends the streams. `failure`: it never became ready. */
+  protected abstract onGone(failure: ConnectFailure | undefined, reason: ResetReason): void;
+
+  /** No later change of trust: it may carry new requests. */
+  get trusted(): boolean {
+    return this.trustGeneration === currentTrust(this.context);
+  }
+
+  /** Ends it now, from our side. */
+  close(): void {
+    this.terminate('local', undefined);
+  }
+
+  /** The connection is over, whoever ended it; everything after the first call is ignored. */
+  protected terminate(
+    side: 'local' | 'remote',
+    failure: ConnectFailure | undefined,
+    reason: ResetReason = 'connection-termination',
+  ): void {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.connectTimer);
+    clearTimeout(this.durationTimer);
+    const { context } = this;
+    const { stats, host } = context;
+    stats.add(ClusterStat.upstream_cx_active, -1);
+    stats.inc(ClusterStat.upstream_cx_destroy);
+    stats.inc(side === 'local' ? ClusterStat.upstream_cx_destroy_local : ClusterStat.upstream_cx_destroy_remote);
+    if (this.activeStreams > 0) {
+      stats.inc(ClusterStat.upstream_cx_destroy_with_active_rq);
+      stats.inc(
+        side === 'local'
+          ? ClusterStat.upstream_cx_destroy_local_with_active_rq
+          : ClusterStat.upstream_cx_destroy_remote_with_active_rq,
+      );
+    }
+    context.lengthMs.record(context.now() - this.startedAt);
+    if (!this.connected) {
+      stats.inc(ClusterStat.upstream_cx_connect_fail);
+      host.connectFailed();
+    }
+    this.socket.destroy();
+    // Last of the counts: endpoint and cluster may be let go with them.
+    context.limits.release('connections', context.priority);
+    host.connectionClosed();
+    const lost =
+      failure ?? (this.connected ? undefined : { reason: 'connection-failure' as const, details: undefined });
+    this.onGone(this.connected ? undefined : lost, reason);
+  }
+
+  private onTransportConnected(): void {
+    if (this.context.tls === undefined) this.becomeReady();
+    else this.tlsStarted = true;
+  }
+
+  private onSecure(): void {
+    const { socket, context } = this;
+    if (this.closed || context.tls === undefined || !(socket instanceof TLSSocket)) return;
+    const { context: tls, expectedSan } = context.tls;
+    const refusal = tls.verify(socket, expectedSan);
+    if (refusal !== undefined) {
+      const index = (ClusterSslStat as { readonly [name: string]: number })[refusal.stat];
+      if (index !== undefined) context.sslStats?.inc(index);
+      this.terminate('local', { reason: 'connection-failure', details: `TLS error: ${refusal.message}` });
+      return;
+    }
+    this.tls = tls.info(socket);
+    context.sslStats?.inc(ClusterSslStat.handshake);
+    if (this.tls.sessionReused) context.sslStats?.inc(ClusterSslStat.session_reused);
+    this.becomeReady();
+  }
+
+  private becomeReady(): void {
+    if (this.closed) return;
+    const { context, socket } = this;
+    clearTimeout(this.connectTimer);
+    this.connected = true;
+    const { localAddress, localPort } = socket;
+    if (localAddress !== undefined) {
+      this.localAddress = localAddress.includes(':')
+        ? `[${localAddress}]:${localPort}`
+        : `${localAddress}:${localPort}`;
+    }
+    context.connectMs.record(context.now() - this.startedAt);
+    const { maxConnectionDurationMs } = context.config.common;
+    if (maxConnectionDurationMs !== undefined && maxConnectionDurationMs > 0) {
+      const delay = Math.min(maxConnectionDurationMs, MAX_TIMER_MS);
+      this.durationTimer = setTimeout(() => this.onMaxDuration(), delay).unref();
+    }
+    this.onReady();
+  }
+
+  private onMaxDuration(): void {
+    this.context.stats.inc(ClusterStat.upstream_cx_max_duration_reached);
+    this.drain();
+  }
+
+  /** No new stream; closes at once when there is none open. */
+  drain(): void {
+    this.draining = true;
+    if (this.connected && this.activeStreams === 0) this.close();
+  }
+
+  private onConnectTimeout(): void {
+    this.context.stats.inc(ClusterStat.upstream_cx_connect_timeout);
+    this.terminate('local', { reason: 'connection-timeout', details: undefined });
+  }
+
+  private onError(error: NodeJS.ErrnoException): void {
+    if (this.closed) return;
+    if (this.connected) {
+      this.terminate('remote', undefined);
+      return;
+    }
+    const { stats, sslStats } = this.context;
+    if (isBindError(error)) stats.inc(ClusterStat.bind_errors);
+    if (this.tlsStarted) sslStats?.inc(ClusterSslStat.connection_error);
+    this.terminate('remote', { reason: 'connection-failure', details: connectErrorText(error, this.tlsStarted) });
+  }
+}
+
+function currentTrust(context: PoolContext): number {
+  const tls = context.tls?.context;
+  return tls === undefined ? 0 : (tls.trustGeneration ?? tls.generation);
+}

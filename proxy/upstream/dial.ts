@@ -1,0 +1,37 @@
+/** Opens one socket to an endpoint, with TLS where the pool has it. Verification is the connection's business. */
+import { connect, type IpcNetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
+import type { Address } from '../../xds-client/model/common.ts';
+import type { PoolContext } from './pool-context.ts';
+
+/**
+ * Starts connecting and returns at once. The caller waits for `connect`, or with TLS for `secureConnect`.
+ * Throws where Node refuses the address outright.
+ */
+export function dial(context: PoolContext, allowHalfOpen: boolean): Socket | TLSSocket {
+  const target = endpointOptions(context.host.endpoint.address, context, allowHalfOpen);
+  if (context.tls === undefined) return connect(target);
+  const { context: tls, sni } = context.tls;
+  const options: ConnectionOptions = { ...tls.connectOptions(sni, undefined), ...target };
+  return tlsConnect(options);
+}
+
+function endpointOptions(
+  address: Address,
+  context: PoolContext,
+  allowHalfOpen: boolean,
+): TcpNetConnectOpts | IpcNetConnectOpts {
+  if (address.kind === 'pipe') return { path: address.path.replace(/^@/, '\0'), allowHalfOpen };
+  const { sourceAddress, tcpKeepalive } = context.config;
+  const options: TcpNetConnectOpts = { host: address.host, port: address.port, noDelay: true, allowHalfOpen };
+  if (sourceAddress?.kind === 'socket') {
+    options.localAddress = sourceAddress.host;
+    if (sourceAddress.port !== 0) options.localPort = sourceAddress.port;
+  }
+  if (tcpKeepalive !== undefined) {
+    options.keepAlive = true;
+    // Node sets the idle time only; interval and probes stay the kernel's.
+    if (tcpKeepalive.timeS !== undefined) options.keepAliveInitialDelay = tcpKeepalive.timeS * 1000;
+  }
+  return options;
+}

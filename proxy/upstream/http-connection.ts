@@ -1,0 +1,171 @@
+/** A connection with an HTTP codec on it: bytes to the codec and back, streams counted, idleness timed. */
+
+import { ClusterStat } from '../cluster/stats.ts';
+import type {
+  ClientConnection,
+  ClientConnectionHandler,
+  ProtocolFault,
+  ResetReason,
+  Transport,
+} from '../http/stream.ts';
+import { createClientCodec, type UpstreamHttpVersion } from './codec.ts';
+import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './connection.ts';
+import type { UpstreamConnectionInfo } from './contract.ts';
+import type { HttpWish } from './http-pool.ts';
+import type { PoolableConnection } from './pool.ts';
+
+/** What an HTTP pool is told beyond a connection's beginning and end. */
+export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {
+  /** A stream is over; the connection may have room again. */
+  onStreamEnd(connection: HttpConnection): void;
+}
+
+export class HttpConnection
+  extends PooledConnection
+  implements PoolableConnection, Transport, ClientConnectionHandler, UpstreamConnectionInfo
+{
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2';
+  streamsStarted = 0;
+  activeStreams = 0;
+  idleSince = 0;
+  listed = false;
+  private readonly owner: HttpConnectionOwner;
+  private readonly codec: ClientConnection;
+  private remaining: number;
+  private idleTimer: NodeJS.Timeout | undefined = undefined;
+  /** The peer's FIN is being handled: streams that it completes do not close the connection a second time. */
+  private ending = false;
+
+  constructor(owner: HttpConnectionOwner, version: UpstreamHttpVersion) {
+    super(owner.context, false);
+    this.owner = owner;
+    const { config, stats } = owner.context;
+    this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
+    this.remaining = config.common.maxRequestsPerConnection || Number.POSITIVE_INFINITY;
+    this.codec = createClientCodec(version, this, this, config);
+    stats.inc(version === 20 ? ClusterStat.upstream_cx_http2_total : ClusterStat.upstream_cx_http1_total);
+  }
+
+  get availableStreams(): number {
+    return this.closed || this.draining ? 0 : Math.min(this.codec.availableStreams, this.remaining);
+  }
+
+  /** Opens a stream for the wish, which learns of it before this returns. The caller saw room. */
+  start(wish: HttpWish): void {
+    this.activeStreams++;
+    this.streamsStarted++;
+    this.remaining--;
+    if (this.remaining === 0) {
+      this.context.stats.inc(ClusterStat.upstream_cx_max_requests);
+      this.draining = true;
+    }
+    const stream = this.codec.newStream(wish.handler);
+    wish.done = true;
+    wish.callbacks.onReady(stream, this.context.host, this);
+  }
+
+  // Transport: what the codec writes to.
+
+  write(data: Uint8Array): boolean {
+    this.context.stats.add(ClusterStat.upstream_cx_tx_bytes_total, data.length);
+    return this.socket.write(data);
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.close();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  get destroyed(): boolean {
+    return this.closed;
+  }
+
+  // ClientConnectionHandler: what the codec tells.
+
+  onStreamEnd(reusable: boolean): void {
+    if (this.closed) return;
+    this.activeStreams--;
+    this.idleSince = this.context.now();
+    if (!reusable) this.draining = true;
+    if (!this.ending) this.owner.onStreamEnd(this);
+  }
+
+  onGoAway(): void {
+    this.context.stats.inc(ClusterStat.upstream_cx_close_notify);
+    this.draining = true;
+    if (this.activeStreams === 0) this.close();
+  }
+
+  onFault(_fault: ProtocolFault): void {
+    this.context.stats.inc(ClusterStat.upstream_cx_protocol_error);
+    this.terminate('local', undefined, 'protocol-error');
+  }
+
+  protected override onReady(): void {
+    const { socket } = this;
+    this.idleSince = this.context.now();
+    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    socket.on('end', () => this.onEnd());
+    socket.on('drain', () => this.codec.writable());
+    this.armIdle(this.context.config.common.idleTimeoutMs);
+    this.owner.onConnected(this);
+  }
+
+  protected override onGone(failure: ConnectFailure | undefined, reason: ResetReason): void {
+    clearTimeout(this.idleTimer);
+    this.owner.onClosed(this, failure);
+    this.codec.destroyed(reason);
+  }
+
+  private onData(chunk: Buffer): void {
+    if (this.closed) return;
+    this.context.stats.add(ClusterStat.upstream_cx_rx_bytes_total, chunk.length);
+    if (this.activeStreams === 0 && this.protocol === 'HTTP/1.1') {
+      // Nobody asked: whatever this is, it must never be taken for the answer to the next request.
+      this.context.stats.inc(ClusterStat.upstream_cx_protocol_error);
+      this.close();
+      return;
+    }
+    this.codec.receive(chunk);
+  }
+
+  private onEnd(): void {
+    if (this.closed) return;
+    this.ending = true;
+    this.draining = true;
+    if (this.activeStreams > 0) this.codec.receiveEnd();
+    this.terminate('remote', undefined);
+  }
+
+  /** One timer a connection, looked at when it fires and not touched by requests. */
+  private armIdle(delayMs: number): void {
+    if (delayMs <= 0) return;
+    this.idleTimer = setTimeout(() => this.onIdleTimer(), Math.min(delayMs, 2 ** 31 - 1)).unref();
+  }
+
+  private onIdleTimer(): void {
+    const limit = this.context.config.common.idleTimeoutMs;
+    const idle = this.activeStreams > 0 ? 0 : this.context.now() - this.idleSince;
+    if (idle < limit) {
+      this.armIdle(limit - idle);
+      return;
+    }
+    this.context.stats.inc(ClusterStat.upstream_cx_idle_timeout);
+    this.close();
+  }
+}

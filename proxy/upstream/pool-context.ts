@@ -1,0 +1,52 @@
+/** What pools and connections are given by the cluster that they belong to. */
+import type { Cluster } from '../../xds-client/model/cluster.ts';
+import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
+import type { UpstreamTlsContext } from '../tls/contract.ts';
+import type { Host, Priority } from './contract.ts';
+
+/** The circuit breaker: takes and gives back units, counted over all workers. */
+export interface PoolLimits {
+  tryAcquire(resource: 'connections' | 'pending' | 'requests', priority: Priority): boolean;
+  /** Whatever the threshold says. */
+  acquire(resource: 'connections' | 'pending' | 'requests', priority: Priority): void;
+  release(resource: 'connections' | 'pending' | 'requests', priority: Priority): void;
+}
+
+/** The endpoint, told what happens on its connections: for its statistics, and so that it outlives what is under way. */
+export interface PoolHost extends Host {
+  connectionOpened(): void;
+  connectionClosed(): void;
+  connectFailed(): void;
+  requestStarted(): void;
+  requestEnded(): void;
+  pendingAdded(): void;
+  pendingRemoved(): void;
+}
+
+/** How connections of one pool are wrapped. */
+export interface PoolTls {
+  readonly context: UpstreamTlsContext;
+  /** From auto_sni or auto_host_sni; `undefined`: what the configuration says. */
+  readonly sni: string | undefined;
+  /** From auto_san_validation: the name that the certificate must carry. */
+  readonly expectedSan: string | undefined;
+}
+
+export interface PoolContext {
+  /** As it was when the pool was made; a cluster whose connections would differ gets new pools. */
+  readonly config: Cluster;
+  readonly host: PoolHost;
+  readonly priority: Priority;
+  /** `undefined`: plaintext. */
+  readonly tls: PoolTls | undefined;
+  readonly limits: PoolLimits;
+  readonly stats: StatBlock;
+  /** `cluster.<name>.ssl.`; there when `tls` is. */
+  readonly sslStats: StatBlock | undefined;
+  readonly connectMs: Histogram;
+  readonly lengthMs: Histogram;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** The pool has no connection and no wish left. */
+  readonly onEmpty: () => void;
+}

@@ -1,0 +1,75 @@
+/** Raw connections to one endpoint: one for each wish, handed over when it is connected. */
+import type { Socket } from 'node:net';
+import type { ResetReason } from '../http/stream.ts';
+import { type ConnectFailure, PooledConnection } from './connection.ts';
+import type { Host, PoolHandle, TcpPoolCallbacks, UpstreamTcpConnection } from './contract.ts';
+import { ConnectionPool, type PoolableConnection } from './pool.ts';
+import { Wish, type WishKeeper } from './wish.ts';
+
+class TcpConnection extends PooledConnection implements PoolableConnection, UpstreamTcpConnection {
+  activeStreams = 0;
+  idleSince = 0;
+  listed = false;
+  declare readonly socket: Socket;
+  private readonly owner: TcpPool;
+  private taken = false;
+
+  constructor(owner: TcpPool) {
+    super(owner.context, true);
+    this.owner = owner;
+  }
+
+  get availableStreams(): number {
+    return this.closed || this.draining || this.taken ? 0 : 1;
+  }
+
+  start(wish: TcpWish): void {
+    this.taken = true;
+    this.activeStreams = 1;
+    wish.done = true;
+    wish.callbacks.onReady(this, this.context.host);
+  }
+
+  protected override onReady(): void {
+    this.idleSince = this.context.now();
+    this.owner.onConnected(this);
+    // Nobody would see its FIN while it waited for a wish.
+    if (!this.taken) this.close();
+  }
+
+  protected override onGone(failure: ConnectFailure | undefined): void {
+    this.owner.onClosed(this, failure);
+  }
+}
+
+class TcpWish extends Wish<TcpConnection> {
+  readonly callbacks: TcpPoolCallbacks;
+
+  constructor(keeper: WishKeeper<TcpConnection>, callbacks: TcpPoolCallbacks) {
+    super(keeper);
+    this.callbacks = callbacks;
+  }
+
+  protected override refuse(reason: ResetReason, host: Host | undefined, details: string | undefined): void {
+    this.callbacks.onFailure(reason, host, details);
+  }
+}
+
+export class TcpPool extends ConnectionPool<TcpConnection> {
+  protected override readonly limitsRequests = false;
+
+  newConnection(callbacks: TcpPoolCallbacks): PoolHandle {
+    const wish = new TcpWish(this, callbacks);
+    this.place(wish);
+    return wish;
+  }
+
+  protected override open(): TcpConnection {
+    return new TcpConnection(this);
+  }
+
+  protected override start(connection: TcpConnection, wish: Wish<TcpConnection>): void {
+    // This pool makes no other wishes.
+    connection.start(wish as TcpWish);
+  }
+}
