@@ -1,0 +1,123 @@
+/** The load generators: wrk for saturation, oha for a fixed rate and for client certificates. */
+import { spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { LOAD_CORE } from './stage.ts';
+
+const OHA = join(resolve(import.meta.dirname, '../../..'), '.peers/oha/bin/oha');
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly failed: number;
+  readonly perSecond: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+export interface Tls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface LoadWish {
+  readonly url: string;
+  readonly connections: number;
+  readonly seconds: number;
+  /** Requests a second; `undefined`: as many as can be (closed loop). With a rate, latency counts from the intended start. */
+  readonly rate?: number;
+  readonly tls?: Tls;
+  readonly method?: 'GET' | 'POST';
+  readonly body?: string;
+}
+
+/** Runs the load and returns its figures. Throws when the generator itself fails. */
+export async function load(wish: LoadWish): Promise<LoadResult> {
+  return wish.tls === undefined && wish.rate === undefined && wish.body === undefined ? wrk(wish) : oha(wish);
+}
+
+async function wrk(wish: LoadWish): Promise<LoadResult> {
+  const text = await output('wrk', [
+    '-t',
+    '1',
+    '-c',
+    String(wish.connections),
+    '-d',
+    `${wish.seconds}s`,
+    '--latency',
+    wish.url,
+  ]);
+  const requests = Number(/(\d+) requests in/.exec(text)?.[1] ?? Number.NaN);
+  if (!Number.isFinite(requests)) throw new Error(`wrk printed no figures:\n${text}`);
+  const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
+  const failed =
+    Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0) +
+    (sockets?.slice(1).reduce((sum, n) => sum + Number(n), 0) ?? 0);
+  const at = (share: string) => milliseconds(new RegExp(`^\\s+${share}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text));
+  return {
+    requests,
+    failed,
+    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1] ?? 0),
+    p50: at('50'),
+    p90: at('90'),
+    p99: at('99'),
+    p999: Number.NaN,
+  };
+}
+
+function milliseconds(match: RegExpExecArray | null): number {
+  if (match === null) return Number.NaN;
+  return Number(match[1]) * { us: 0.001, ms: 1, s: 1000 }[match[2] as 'us' | 'ms' | 's'];
+}
+
+interface OhaJson {
+  readonly summary: { readonly requestsPerSec: number; readonly successRate: number };
+  readonly latencyPercentiles: { readonly [share: string]: number };
+  readonly statusCodeDistribution: { readonly [status: string]: number };
+  readonly errorDistribution: { readonly [error: string]: number };
+}
+
+async function oha(wish: LoadWish): Promise<LoadResult> {
+  const args = ['--no-tui', '--output-format', 'json', '-c', String(wish.connections), '-z', `${wish.seconds}s`];
+  if (wish.rate !== undefined) args.push('-q', String(wish.rate), '--latency-correction');
+  if (wish.tls !== undefined) args.push('--cacert', wish.tls.ca, '--cert', wish.tls.cert, '--key', wish.tls.key);
+  if (wish.method !== undefined) args.push('-m', wish.method);
+  if (wish.body !== undefined) args.push('-d', wish.body);
+  const text = await output(OHA, [...args, wish.url]);
+  const result = JSON.parse(text) as OhaJson;
+  const statuses = Object.entries(result.statusCodeDistribution);
+  const requests = statuses.reduce((sum, [, count]) => sum + count, 0);
+  const bad = statuses.filter(([status]) => !/^[23]/.test(status)).reduce((sum, [, count]) => sum + count, 0);
+  // Requests cut off by the end of the run are no failures of the proxy.
+  const errors = Object.entries(result.errorDistribution).filter(([error]) => !error.includes('deadline'));
+  const at = (share: string) => (result.latencyPercentiles[share] ?? Number.NaN) * 1000;
+  return {
+    requests,
+    failed: bad + errors.reduce((sum, [, count]) => sum + count, 0),
+    perSecond: result.summary.requestsPerSec,
+    p50: at('p50'),
+    p90: at('p90'),
+    p99: at('p99'),
+    p999: at('p99.9'),
+  };
+}
+
+function output(command: string, args: readonly string[]): Promise<string> {
+  return new Promise((done, fail) => {
+    const child = spawn('taskset', ['-c', String(LOAD_CORE), command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    let errors = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString('utf8');
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk.toString('utf8');
+    });
+    child.on('error', fail);
+    child.on('close', (code) =>
+      code === 0 ? done(out) : fail(new Error(`${command} ended with ${code}:\n${errors}${out}`)),
+    );
+  });
+}

@@ -1,0 +1,77 @@
+/** The measurements that rows share. */
+import type { HttpProxyWish } from './bootstraps.ts';
+import { type LoadWish, load } from './generators.ts';
+import { type PeerName, type StartedPeer, startPeer } from './peers.ts';
+import { cpuMicros, residentBytes, stop } from './processes.ts';
+import type { Figures } from './row.ts';
+import { freePort, type Stage } from './stage.ts';
+
+const WARM_UP_SECONDS = 2;
+const SECONDS = 5;
+
+export type WishWithoutPorts = Omit<HttpProxyWish, 'port' | 'adminPort' | 'upstreamPort'>;
+
+export async function wishWithPorts(stage: Stage, wish: WishWithoutPorts): Promise<HttpProxyWish> {
+  return {
+    ...wish,
+    port: await freePort(),
+    adminPort: await freePort(),
+    upstreamPort: wish.tlsOut === true ? stage.tlsPort : stage.plainPort,
+  };
+}
+
+/** Saturates one proxy (closed loop) and gives CPU a request, requests a second and memory; then latency at `rate`. */
+export async function saturate(
+  peer: PeerName,
+  stage: Stage,
+  wish: WishWithoutPorts,
+  options: { readonly connections: number; readonly path: string; readonly rate?: number; readonly quick: boolean },
+): Promise<Figures> {
+  const ports = await wishWithPorts(stage, wish);
+  const started = await startPeer(peer, stage, ports);
+  try {
+    const scheme = wish.tlsIn === true ? 'https' : 'http';
+    const base = {
+      url: `${scheme}://localhost:${ports.port}${options.path}`,
+      connections: options.connections,
+      ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
+    };
+    const closed = await cpuOf(peer, [started], base, options.quick);
+    if (options.rate === undefined) return closed;
+    const open = await checked(peer, { ...base, rate: options.rate, seconds: options.quick ? 1 : SECONDS });
+    return { ...closed, p50Ms: open.p50, p99Ms: open.p99, p999Ms: open.p999 };
+  } finally {
+    await stop(started.process);
+  }
+}
+
+/** CPU microseconds a request over all `started` proxies, after a warm-up. */
+export async function cpuOf(
+  peer: PeerName,
+  started: readonly StartedPeer[],
+  wish: Omit<LoadWish, 'seconds'>,
+  quick: boolean,
+): Promise<Figures> {
+  await checked(peer, { ...wish, seconds: quick ? 1 : WARM_UP_SECONDS });
+  const before = sum(started, cpuMicros);
+  const result = await checked(peer, { ...wish, seconds: quick ? 1 : SECONDS });
+  const spent = sum(started, cpuMicros) - before;
+  return {
+    cpuMicros: spent / result.requests,
+    perSecond: result.perSecond,
+    rssMb: sum(started, residentBytes) / 2 ** 20,
+  };
+}
+
+/** A load whose every request succeeded: a figure over failed requests compares nothing. */
+export async function checked(peer: PeerName, wish: LoadWish): Promise<Awaited<ReturnType<typeof load>>> {
+  const result = await load(wish);
+  if (result.failed > 0)
+    throw new Error(`${peer} failed ${result.failed} of ${result.requests + result.failed} requests to ${wish.url}`);
+  if (result.requests === 0) throw new Error(`${peer} answered no request to ${wish.url}`);
+  return result;
+}
+
+export function sum(started: readonly StartedPeer[], figure: (pid: number) => number): number {
+  return started.reduce((total, { process }) => total + figure(process.pid), 0);
+}

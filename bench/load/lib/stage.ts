@@ -1,0 +1,111 @@
+/** What every measurement stands on: certificates, upstreams on a core of their own, free ports. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DevCa } from '../../../certs/source/dev-ca.ts';
+import { type Measured, startPinned, stop } from './processes.ts';
+
+/** The proxy under test has this core to itself; the load generator and the upstream share the other. */
+export const PROXY_CORE = 0;
+export const LOAD_CORE = 1;
+
+export interface Stage {
+  readonly folder: string;
+  /** Plain HTTP/1.1: `/100` answers 100 bytes, `/1k`, `/16k`, `/1m`. */
+  readonly plainPort: number;
+  /** The same over TLS with a required client certificate. */
+  readonly tlsPort: number;
+  readonly certs: { readonly ca: string; readonly cert: string; readonly key: string };
+  close(): Promise<void>;
+}
+
+const SIZES: { readonly [path: string]: number } = { '/100': 100, '/1k': 1024, '/16k': 16_384, '/1m': 1_048_576 };
+
+export async function setStage(): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'tollway-bench-'));
+  const ca = new DevCa({ now: Date.now, trustDomain: 'cluster.local' });
+  const leaf = ca.issue({
+    spiffeId: 'spiffe://cluster.local/ns/bench/sa/bench',
+    dnsNames: ['bench.test', 'localhost'],
+    ips: ['127.0.0.1'],
+    ttlMs: 86_400_000,
+  });
+  const certs = { ca: join(folder, 'ca.pem'), cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+  writeFileSync(certs.ca, ca.rootPem);
+  writeFileSync(certs.cert, leaf.chain);
+  writeFileSync(certs.key, leaf.key, { mode: 0o600 });
+  // HAProxy wants chain and key in one file.
+  writeFileSync(join(folder, 'both.pem'), `${leaf.chain}\n${leaf.key}`, { mode: 0o600 });
+  const plainPort = await freePort();
+  const tlsPort = await freePort();
+  const upstream = startUpstream(folder, plainPort, tlsPort, certs);
+  await until(
+    () => isUp(plainPort),
+    () => upstream.output(),
+  );
+  return {
+    folder,
+    plainPort,
+    tlsPort,
+    certs,
+    close: async () => {
+      await stop(upstream);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function startUpstream(folder: string, plainPort: number, tlsPort: number, certs: Stage['certs']): Measured {
+  const root = join(folder, 'www');
+  mkdirSync(root, { mode: 0o755 });
+  for (const [path, size] of Object.entries(SIZES)) writeFileSync(join(root, path), 'x'.repeat(size));
+  const config = join(folder, 'upstream.conf');
+  const locations = `root ${root}; default_type text/plain; location = /100 { return 200 "${'x'.repeat(100)}"; } location = /1k { return 200 "${'x'.repeat(1024)}"; }`;
+  writeFileSync(
+    config,
+    `user root; daemon off; worker_processes 1; pid ${folder}/upstream.pid; error_log ${folder}/upstream.log error;
+events { worker_connections 4096; }
+http {
+  access_log off; keepalive_requests 100000000; keepalive_timeout 3600s; client_body_temp_path ${folder}/u1; proxy_temp_path ${folder}/u2; fastcgi_temp_path ${folder}/u3; uwsgi_temp_path ${folder}/u4; scgi_temp_path ${folder}/u5;
+  open_file_cache max=16; sendfile on;
+  server { listen 127.0.0.1:${plainPort} backlog=4096; ${locations} }
+  server { listen 127.0.0.1:${tlsPort} ssl backlog=4096; ssl_certificate ${certs.cert}; ssl_certificate_key ${certs.key};
+    ssl_client_certificate ${certs.ca}; ssl_verify_client on; ssl_protocols TLSv1.3; ${locations} }
+}
+`,
+  );
+  return startPinned('upstream', LOAD_CORE, 'nginx', ['-c', config], { PATH: `${process.env.PATH}:/usr/sbin` });
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}
+
+export async function isUp(port: number): Promise<boolean> {
+  try {
+    await (await fetch(`http://127.0.0.1:${port}/100`, { signal: AbortSignal.timeout(500) })).text();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Polls `look` every 5 ms for at most 20 s; returns the milliseconds it took. */
+export async function until(look: () => boolean | Promise<boolean>, explain: () => string): Promise<number> {
+  const startedAt = performance.now();
+  while (!(await look())) {
+    if (performance.now() - startedAt > 20_000) throw new Error(`did not come up within 20 s:\n${explain()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return performance.now() - startedAt;
+}
