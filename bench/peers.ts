@@ -10,7 +10,7 @@ import { stdout } from 'node:process';
 const ROOT = resolve(import.meta.dirname, '..');
 const FOLDER = join(ROOT, '.peers');
 const ENVOY_VERSION = '1.40.0';
-const OHA_VERSION = '1.10.0';
+const OHA_VERSION = '1.16.0';
 /** Debian package to the program that shows it is there. */
 const DEBIAN: { readonly [pkg: string]: string } = {
   haproxy: 'haproxy',

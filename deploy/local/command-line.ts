@@ -9,6 +9,8 @@ export interface DemoOptions {
   /** Payments a second. */
   readonly rate: number;
   readonly mesh: string;
+  /** Another proxy to run in Tollway's place. */
+  readonly proxy: string | undefined;
 }
 
 export const USAGE = `usage: npm start -- [--for 20s] [--json] [--rate 50] [--mesh deploy/local/mesh]
@@ -16,6 +18,7 @@ export const USAGE = `usage: npm start -- [--for 20s] [--json] [--rate 50] [--me
   --for DURATION  run that long (500ms, 20s, 2m), then stop; without it, until Ctrl-C
   --json          end with one JSON object on the last line; exit code 0 only if no payment failed
   --rate N        payments a second (1 to 2000)
+  --proxy PATH    run that in Tollway's place: an Envoy, to see it driven by the same control plane
   --mesh FOLDER   a folder of Istio YAML, each sub-folder a namespace
 `;
 
@@ -27,6 +30,7 @@ export function parseDemoOptions(argv: readonly string[]): DemoOptions {
       for: { type: 'string' },
       json: { type: 'boolean', default: false },
       rate: { type: 'string', default: '50' },
+      proxy: { type: 'string' },
       mesh: { type: 'string', default: join(import.meta.dirname, 'mesh') },
     },
   });
@@ -38,6 +42,7 @@ export function parseDemoOptions(argv: readonly string[]): DemoOptions {
     json: values.json,
     rate,
     mesh: values.mesh,
+    proxy: values.proxy,
   };
 }
 

@@ -13,7 +13,7 @@ const PAYMENTS = [
 
 async function main(options: DemoOptions): Promise<number> {
   stdout.write('starting the mesh ...\n');
-  const run = await MeshRun.start(options.mesh);
+  const run = await MeshRun.start(options.mesh, options.proxy);
   const proxies = new ProxyFigures(run);
   const load = new Load(run.gateway, PAYMENTS);
   stdout.write(`${headline(run)}\n${suggestions(run, options.mesh)}\n\n`);

@@ -5,13 +5,14 @@
 import { type FSWatcher, mkdirSync, mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { DevCa } from '../../certs/source/dev-ca.ts';
 import { bootstrapOf } from './bootstrap.ts';
 import { Collector } from './collector.ts';
 import type { ControlPlaneStatus, FromControlPlane, ToControlPlane } from './control-plane/protocol.ts';
 import type { Pod } from './istio/mesh.ts';
 import { readMesh } from './istio/read.ts';
 import { Addresses, Pods, podKey } from './pods.ts';
-import { Supervised } from './processes.ts';
+import { type ProcessSpec, Supervised } from './processes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Who each application asks next, by deployment without its version. */
@@ -19,6 +20,7 @@ const NEXT: { readonly [service: string]: string } = {
   'payment-service': 'settlement.bank.svc.cluster.local',
   settlement: 'clearance.bank.svc.cluster.local',
 };
+const CERTIFICATE_TTL_MS = 30_000;
 const READY_WITHIN_MS = 30_000;
 /** Endpoints are withdrawn this long before their pod is told to end, as in a cluster. */
 const WITHDRAW_MS = 1_500;
@@ -38,12 +40,15 @@ export class MeshRun {
     pushes: 0,
     rejected: 0,
     connected: 0,
-    certificates: 0,
     warnings: [],
     error: undefined,
   };
+  /** Short-lived on purpose: a rotation is seen every few seconds. */
+  private readonly ca = new DevCa({ now: Date.now, trustDomain: 'cluster.local', skewMs: 1_000 });
   private readonly meshFolder: string;
   private readonly pods: Pods;
+  /** Another proxy in Tollway's place, such as an Envoy. */
+  private readonly proxyCommand: string | undefined;
   private readonly running = new Map<string, RunningPod>();
   private readonly ledgers = new Map<string, LedgerEntries>();
   private controlPlane: Supervised | undefined;
@@ -51,7 +56,14 @@ export class MeshRun {
   private reconciling: Promise<void> = Promise.resolve();
   private stopping = false;
 
-  private constructor(meshFolder: string, folder: string, collector: Collector, pods: Pods) {
+  private constructor(
+    meshFolder: string,
+    folder: string,
+    collector: Collector,
+    pods: Pods,
+    proxyCommand: string | undefined,
+  ) {
+    this.proxyCommand = proxyCommand;
     this.meshFolder = meshFolder;
     this.folder = folder;
     this.collector = collector;
@@ -59,10 +71,16 @@ export class MeshRun {
   }
 
   /** Starts everything and resolves when every proxy says that it is ready. */
-  static async start(meshFolder: string): Promise<MeshRun> {
+  static async start(meshFolder: string, proxyCommand?: string): Promise<MeshRun> {
     const folder = mkdtempSync(join(tmpdir(), 'tollway-'));
     mkdirSync(join(folder, 'logs'), { mode: 0o700 });
-    const run = new MeshRun(resolve(meshFolder), folder, await Collector.start(), new Pods(await Addresses.find()));
+    const run = new MeshRun(
+      resolve(meshFolder),
+      folder,
+      await Collector.start(),
+      new Pods(await Addresses.find()),
+      proxyCommand,
+    );
     try {
       await run.reconcile();
       await run.ready();
@@ -147,12 +165,11 @@ export class MeshRun {
     return new Supervised(
       {
         name: 'control-plane',
-        script: join(ROOT, 'deploy/local/control-plane/main.ts'),
-        args: [],
+        command: process.execPath,
+        args: [join(ROOT, 'deploy/local/control-plane/main.ts')],
         env: {
           MESH_FOLDER: this.meshFolder,
           MESH_SOCKET: this.socket,
-          MESH_RUN: this.folder,
           MESH_COLLECTOR_PORT: String(this.collector.port),
         },
         restartAfterMs: 4_000,
@@ -160,13 +177,20 @@ export class MeshRun {
           const pods = this.running.size === 0 ? firstPods() : this.runningPods;
           child.send({ type: 'pods', pods } satisfies ToControlPlane);
         },
-        onMessage: (message) => {
-          const { status } = message as FromControlPlane;
-          this.status = status;
-        },
+        onMessage: (message) => this.fromControlPlane(message as FromControlPlane),
       },
       join(this.folder, 'logs'),
     );
+  }
+
+  private fromControlPlane(message: FromControlPlane): void {
+    if (message.type === 'status') {
+      this.status = message.status;
+      return;
+    }
+    const { chain, key } = this.ca.issue({ spiffeId: message.spiffeId, ttlMs: CERTIFICATE_TTL_MS });
+    const answer: ToControlPlane = { type: 'certificate', node: message.node, chain, key, root: this.ca.rootPem };
+    this.controlPlane?.send(answer);
   }
 
   private startPod(pod: Pod): RunningPod {
@@ -185,8 +209,7 @@ export class MeshRun {
     const proxy = new Supervised(
       {
         name: `${name}.proxy`,
-        script: join(ROOT, 'proxy/main.ts'),
-        args: ['-c', config, '--drain-time-s', '5'],
+        ...proxyCommandLine(this.proxyCommand, config),
         env: {},
         restartAfterMs: 500,
       },
@@ -197,8 +220,8 @@ export class MeshRun {
     const app = new Supervised(
       {
         name: `${name}.app`,
-        script: join(ROOT, 'deploy/local/services/service.ts'),
-        args: [],
+        command: process.execPath,
+        args: [join(ROOT, 'deploy/local/services/service.ts')],
         env: {
           SERVICE_NAME: pod.name,
           SERVICE_HOST: pod.ip,
@@ -227,6 +250,12 @@ export class MeshRun {
       }
     }
   }
+}
+
+function proxyCommandLine(command: string | undefined, config: string): Pick<ProcessSpec, 'command' | 'args'> {
+  const args = ['-c', config, '--drain-time-s', '5'];
+  if (command !== undefined) return { command, args: [...args, '--disable-hot-restart', '--concurrency', '1'] };
+  return { command: process.execPath, args: [join(ROOT, 'proxy/main.ts'), ...args] };
 }
 
 async function isReady(pod: Pod): Promise<boolean> {

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 
 export interface ProcessSpec {
   readonly name: string;
-  /** A TypeScript file and its arguments. */
-  readonly script: string;
+  readonly command: string;
   readonly args: readonly string[];
   readonly env: { readonly [name: string]: string };
   /** Milliseconds after which a process that died is started again. */
@@ -55,7 +54,7 @@ export class Supervised {
   }
 
   private spawn(): ChildProcess {
-    const child = spawn(process.execPath, [this.spec.script, ...this.spec.args], {
+    const child = spawn(this.spec.command, [...this.spec.args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...this.spec.env },
     });

@@ -26,6 +26,8 @@ export interface AdsServerOptions {
   readonly partial?: boolean;
   readonly onAnswer?: (answer: ClientAnswer) => void;
   readonly onStreams?: (open: number) => void;
+  /** A response was sent. */
+  readonly onPush?: (typeUrl: string, version: string) => void;
 }
 
 export class AdsServer {
@@ -108,6 +110,7 @@ export class AdsServer {
       identifier: this.options.identifier ?? 'tollway-control-plane',
       partial: this.options.partial ?? false,
       answered: (answer) => this.options.onAnswer?.(answer),
+      pushed: (typeUrl, version) => this.options.onPush?.(typeUrl, version),
     });
     this.sessions.add(session);
     this.options.onStreams?.(this.sessions.size);

@@ -32,6 +32,7 @@ export interface AdsSessionOptions {
   readonly identifier: string;
   readonly partial: boolean;
   readonly answered: (answer: ClientAnswer) => void;
+  readonly pushed: (typeUrl: string, version: string) => void;
 }
 
 interface Subscription {
@@ -116,6 +117,7 @@ export class AdsSession {
         control_plane: { identifier: this.options.identifier },
       }),
     );
+    this.options.pushed(typeUrl, snapshot.version);
   }
 
   sendRaw(bytes: Buffer): void {
