@@ -1,5 +1,4 @@
 /** What a conformance case is, and the bootstrap it runs on. */
-import { stringify } from 'yaml';
 import type { Exchange } from './client.ts';
 import type { Behaviour } from './upstream.ts';
 
@@ -100,6 +99,8 @@ export function http(wishes: HttpWishes): object {
                       'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
                     ),
                     stat_prefix: 'ingress',
+                    // Connections that the proxy ends end soon, so that a case sees it.
+                    delayed_close_timeout: '0.03s',
                     access_log: [
                       {
                         name: 'envoy.access_loggers.file',
@@ -150,7 +151,7 @@ function clusterOf(name: string, cluster: readonly string[] | { readonly endpoin
 
 /** The bootstrap's text with the upstreams' ports in place. */
 export function render(bootstrap: object, ports: ReadonlyMap<string, number>): string {
-  let text = stringify(bootstrap, { lineWidth: 0 });
+  let text = JSON.stringify(bootstrap, null, 1);
   for (const [name, port] of ports)
     text = text.replaceAll(`"{{${name}}}"`, String(port)).replaceAll(`{{${name}}}`, String(port));
   return text;

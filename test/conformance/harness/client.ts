@@ -25,7 +25,7 @@ export interface ClientSaw {
 }
 
 /** How long after the last response the proxy may take to close. */
-const LINGER_MS = 80;
+const LINGER_MS = 120;
 
 export function get(
   path: string,

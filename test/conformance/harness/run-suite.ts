@@ -52,10 +52,11 @@ export async function runSuite(
     const log = new LogReader(join(proxy.folder, 'access.log'));
     const cases: SuiteRecord['cases'][number][] = [];
     for (const one of suite.cases) {
-      for (const upstream of upstreams) upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
+      for (const upstream of upstreams)
+        await upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
       const saw: ClientSaw[] = [];
       for (const exchange of [one.client].flat() as Exchange[]) saw.push(await run(port, exchange));
-      const answered = saw.reduce((sum, { responses }) => sum + responses.length, 0);
+      const answered = saw.reduce((sum, { responses }) => sum + Math.max(1, responses.filter(isFinal).length), 0);
       const lines = await log.take(answered);
       const record: CaseRecord = {
         client: saw.map(({ responses, end, rest }) => ({ responses: responses.map(recordOf), end, rest })),
@@ -75,6 +76,8 @@ export async function runSuite(
     for (const upstream of upstreams) await upstream.stop();
   }
 }
+
+const isFinal = ({ start }: Message) => !/^HTTP\/1\.[01] 1(?!01)/.test(start);
 
 function recordOf(message: Message): MessageRecord {
   return {

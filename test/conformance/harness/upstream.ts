@@ -32,6 +32,7 @@ export function reply(status: number, body = '', headers: { readonly [name: stri
 export class Upstream {
   readonly name: string;
   readonly seen: Seen[] = [];
+  port = 0;
   connections = 0;
   private turn = 0;
   private behaviour: Behaviour;
@@ -44,28 +45,26 @@ export class Upstream {
     this.server = createServer((socket) => this.accept(socket));
   }
 
-  get port(): number {
-    const address = this.server.address();
-    return typeof address === 'object' && address !== null ? address.port : this.refusedPort;
-  }
-
-  private refusedPort = 0;
-
   async start(): Promise<void> {
-    await new Promise<void>((done, fail) => {
-      this.server.once('error', fail);
-      this.server.listen(0, '127.0.0.1', done);
-    });
-    if (this.behaviour !== 'refuse-connections') return;
-    this.refusedPort = this.port;
-    await new Promise<void>((done) => this.server.close(() => done()));
+    await this.listen(0);
+    const address = this.server.address();
+    this.port = typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** A new script, for the next case; forgets what was seen. */
-  reset(behaviour: Behaviour): void {
+  /** A new script, for the next case; forgets what was seen. Refusing connections means not to listen. */
+  async reset(behaviour: Behaviour): Promise<void> {
     this.behaviour = behaviour;
     this.turn = 0;
     this.seen.length = 0;
+    if (behaviour === 'refuse-connections') await this.stop();
+    else if (!this.server.listening) await this.listen(this.port);
+  }
+
+  private listen(port: number): Promise<void> {
+    return new Promise((done, fail) => {
+      this.server.once('error', fail);
+      this.server.listen(port, '127.0.0.1', done);
+    });
   }
 
   async stop(): Promise<void> {
