@@ -11,6 +11,7 @@ export {
   encodeMessage,
   fromJson,
   hasMessage,
+  mergeMessage,
   messageFields,
   serviceDefinition,
   toJson,

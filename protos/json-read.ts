@@ -42,8 +42,8 @@ class Reader {
     this.problems = problems;
   }
 
-  problem(path: string, message: string): undefined {
-    this.problems.push({ path, message });
+  private problem(path: string, message: string, kind: JsonProblem['kind'] = 'value'): undefined {
+    this.problems.push({ path, message, kind });
     return undefined;
   }
 
@@ -65,7 +65,7 @@ class Reader {
       if (key === skip) continue;
       const field = message.byName.get(key);
       if (field === undefined) {
-        this.problem(below(path, key), `is not a field of ${message.name}`);
+        this.problem(below(path, key), `is not a field of ${message.name}`, 'unknown-field');
         continue;
       }
       // null is "not set", except where null is a value.
@@ -231,16 +231,21 @@ class Reader {
     const type = typeOfUrl(url);
     const message = url.includes('/') ? findMessage(type) : undefined;
     if (message === undefined) return this.problem(at, `is no type that is known here: ${shown(url)}`);
-    const before = this.problems.length;
+    const before = this.serious();
     const held = hasOwnJson(type) ? this.anyWellKnown(type, json, path) : this.anyFields(message, json, path);
     // Bytes made of half a message would be read as a whole one.
-    if (held === undefined || this.problems.length > before) return undefined;
+    if (held === undefined || this.serious() > before) return undefined;
     try {
       const value = encodeObject(type, held);
       return value.length > 0 ? { type_url: url, value } : { type_url: url };
     } catch (error) {
       return this.problem(path, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** An unknown field is left out, and what is left is whole. */
+  private serious(): number {
+    return this.problems.filter((problem) => problem.kind === 'value').length;
   }
 
   private anyFields(message: Message, json: JsonObject, path: string): MessageObject | undefined {
@@ -254,7 +259,7 @@ class Reader {
   private anyWellKnown(type: string, json: JsonObject, path: string): MessageObject | undefined {
     for (const key of Object.keys(json)) {
       if (key !== '@type' && key !== 'value') {
-        this.problem(below(path, key), `is not a field of ${type}, whose JSON stands under "value"`);
+        this.problem(below(path, key), `is not a field of ${type}, whose JSON stands under "value"`, 'unknown-field');
       }
     }
     if (json.value === undefined) return {};

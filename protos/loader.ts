@@ -4,6 +4,7 @@ import { findMessage, messageOf } from './descriptors.ts';
 import type { MessageTypes } from './generated/index.d.ts';
 import { readJson } from './json-read.ts';
 import { writeJson } from './json-write.ts';
+import { merged } from './merge.ts';
 import { rawService } from './service.ts';
 
 /** google.protobuf.Any. `type_url` is `type.googleapis.com/<full name>`. */
@@ -36,6 +37,8 @@ export interface FieldDescriptor {
 /** Something wrong in a JSON or YAML message. `path` is relative to the message given. */
 export interface JsonProblem {
   readonly path: string;
+  /** `unknown-field`: a name the message does not have, which `--allow-unknown-static-fields` lets pass. */
+  readonly kind: 'unknown-field' | 'value';
   readonly message: string;
 }
 
@@ -86,6 +89,20 @@ export function messageFields(type: string): readonly FieldDescriptor[] {
 
 export function hasMessage(type: string): boolean {
   return findMessage(type) !== undefined;
+}
+
+/**
+ * Protobuf's MergeFrom: set scalars of `over` win, messages merge, lists are appended to, map entries are replaced, a
+ * oneof is what `over` says. An Any is replaced whole. Neither argument is changed.
+ */
+export function mergeMessage<Name extends MessageName>(
+  type: Name,
+  base: MessageTypes[Name],
+  over: MessageTypes[Name],
+): MessageTypes[Name];
+export function mergeMessage(type: string, base: MessageObject, over: MessageObject): MessageObject;
+export function mergeMessage(type: string, base: MessageObject, over: MessageObject): MessageObject {
+  return merged(type, base, over);
 }
 
 /** A gRPC service definition for grpc-js whose payloads are raw buffers. Full name, `envoy.service.discovery.v3.AggregatedDiscoveryService`. */
