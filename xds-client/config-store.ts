@@ -13,7 +13,7 @@ import type { Assignment } from './model/endpoint.ts';
 import type { Listener } from './model/listener.ts';
 import type { Secret } from './model/tls.ts';
 import { RemovalGrace } from './removal-grace.ts';
-import type { NamedResource, Resource, ResourceKind, ResourceName } from './resource-types.ts';
+import type { NamedResource, ResourceKind, ResourceName, SecretUser } from './resource-types.ts';
 import { SecretTable } from './secret-table.ts';
 import { Startup } from './startup.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, type Want, wantsOf } from './wants.ts';
@@ -26,7 +26,7 @@ export interface ConfigStoreOptions {
   readonly lds: ConfigSource | undefined;
   readonly cds: ConfigSource | undefined;
   /** Keys of all TLS material that the listener or cluster needs before it serves; `secretReady` announces them. */
-  readonly secretsOf: (resource: Resource) => readonly string[];
+  readonly secretsOf: (resource: SecretUser) => readonly string[];
   /**
    * How long a removed cluster goes on serving while routes still send to it, because control planes take the cluster
    * away before the route. Default 1 000; 0 removes at once, as Envoy does.

@@ -22,6 +22,9 @@ export type Resource = { [K in ResourceKind]: { readonly kind: K; readonly value
 /** A resource by the name it was asked for (an `xdstp://` name differs from the value's own). */
 export type NamedResource = Resource & { readonly name: string };
 
+/** The resources that need TLS material before they serve. */
+export type SecretUser = Extract<Resource, { readonly kind: 'cluster' | 'listener' }>;
+
 export interface ResourceName {
   readonly kind: ResourceKind;
   readonly name: string;

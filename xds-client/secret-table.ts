@@ -2,16 +2,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ConfigChange } from './changes.ts';
 import type { Secret } from './model/tls.ts';
-import type { Resource } from './resource-types.ts';
+import type { SecretUser } from './resource-types.ts';
 import type { SecretFacts } from './warming.ts';
 
 export class SecretTable {
-  private readonly keysOf: (resource: Resource) => readonly string[];
+  private readonly keysOf: (resource: SecretUser) => readonly string[];
   private readonly secrets = new Map<string, Secret>();
   private readonly loaded = new Set<string>();
   private readonly absent = new Set<string>();
 
-  constructor(keysOf: (resource: Resource) => readonly string[]) {
+  constructor(keysOf: (resource: SecretUser) => readonly string[]) {
     this.keysOf = keysOf;
   }
 
@@ -35,7 +35,7 @@ export class SecretTable {
     this.absent.add(name);
   }
 
-  facts(resource: Resource): SecretFacts {
+  facts(resource: SecretUser): SecretFacts {
     return {
       keys: this.keysOf(resource),
       isReady: (key) => this.loaded.has(key),

@@ -69,6 +69,8 @@ function read(
   let ttlMs: number | undefined;
   if (any.type_url === RESOURCE_WRAPPER) {
     try {
+      // Looked at first: the decoder takes a text that is cut off for a shorter one.
+      if (nameInBytes(any.value) === undefined) throw new Error('fields do not fit');
       const wrapped = unwrap(any.value);
       content = wrapped.resource;
       name = wrapped.name;

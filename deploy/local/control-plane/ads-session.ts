@@ -84,8 +84,11 @@ export class AdsSession {
     const typeUrl = request.type_url ?? '';
     const nonce = request.response_nonce ?? '';
     const known = this.subscriptions.get(typeUrl);
-    // An answer to a response that a newer one overtook says nothing new.
-    if (known !== undefined && nonce !== known.nonce) return;
+    if (known !== undefined && nonce !== known.nonce) {
+      // An answer to a response that a newer one overtook: what it asks for comes again with the next answer.
+      this.report(request, typeUrl, true);
+      return;
+    }
     const subscription = known ?? { wildcard: false, names: new Set(), explicit: false, nonce: '', answered: '' };
     this.subscriptions.set(typeUrl, subscription);
     const added = this.subscribe(subscription, typeUrl, request.resource_names ?? []);
