@@ -218,7 +218,7 @@ export class XdsStream {
 
   private again(status: { readonly code: number; readonly details: string }, answered: boolean, livedMs: number): void {
     if (!this.running) return;
-    this.shortStreams = livedMs < SHORT_STREAM_MS ? this.shortStreams + 1 : 0;
+    if (answered) this.shortStreams = livedMs < SHORT_STREAM_MS ? this.shortStreams + 1 : 0;
     const retryInMs = answered && this.shortStreams < 2 ? 0 : this.backoff.next();
     this.cancelRetry = this.options.clock.after(retryInMs, () => this.connect());
     this.listener.closed({ code: status.code, details: status.details, answered, retryInMs });
