@@ -13,6 +13,8 @@ export interface Exchange {
   readonly halfClose?: boolean;
   /** Gives up after so long; default 5 s. */
   readonly withinMs?: number;
+  /** How long after the last response the proxy may take to close; default 120. */
+  readonly lingerMs?: number;
 }
 
 export interface ClientSaw {
@@ -24,7 +26,6 @@ export interface ClientSaw {
   readonly tookMs: number;
 }
 
-/** How long after the last response the proxy may take to close. */
 const LINGER_MS = 120;
 
 export function get(
@@ -87,7 +88,7 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
       }
       if (wanted > 0 && final >= wanted && linger === undefined) {
         tookMs = performance.now() - startedAt;
-        linger = setTimeout(() => settle('open'), LINGER_MS);
+        linger = setTimeout(() => settle('open'), exchange.lingerMs ?? LINGER_MS);
       }
     };
     const limit = setTimeout(() => settle('timeout'), exchange.withinMs ?? 5_000);
