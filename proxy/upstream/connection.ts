@@ -55,7 +55,8 @@ export abstract class PooledConnection {
     host.connectionOpened();
     this.connectTimer = setTimeout(() => this.onConnectTimeout(), context.config.connectTimeoutMs);
     this.socket.on('error', (error) => this.onError(error));
-    this.socket.on('close', () => this.terminate('remote', undefined));
+    // Whoever took the socket over may have ended it: then the peer's FIN was not seen first.
+    this.socket.on('close', () => this.terminate(this.socket.readableEnded ? 'remote' : 'local', undefined));
     this.socket.once('connect', () => this.onTransportConnected());
     if (context.tls !== undefined) this.socket.once('secureConnect', () => this.onSecure());
   }

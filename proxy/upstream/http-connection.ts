@@ -16,8 +16,8 @@ import type { PoolableConnection } from './pool.ts';
 
 /** What an HTTP pool is told beyond a connection's beginning and end. */
 export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {
-  /** A stream is over; the connection may have room again. */
-  onStreamEnd(connection: HttpConnection): void;
+  /** A stream is over; the connection may have room again unless it is `ending`. */
+  onStreamEnd(connection: HttpConnection, ending: boolean): void;
 }
 
 export class HttpConnection
@@ -29,6 +29,8 @@ export class HttpConnection
   activeStreams = 0;
   idleSince = 0;
   listed = false;
+  /** There with TLS only: tells the codec that what it writes is kept. */
+  declare readonly encrypted?: true;
   private readonly owner: HttpConnectionOwner;
   private readonly codec: ClientConnection;
   private remaining: number;
@@ -42,6 +44,7 @@ export class HttpConnection
     const { config, stats } = owner.context;
     this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
     this.remaining = config.common.maxRequestsPerConnection || Number.POSITIVE_INFINITY;
+    if (owner.context.tls !== undefined) this.encrypted = true;
     this.codec = createClientCodec(version, this, this, config);
     stats.inc(version === 20 ? ClusterStat.upstream_cx_http2_total : ClusterStat.upstream_cx_http1_total);
   }
@@ -102,7 +105,7 @@ export class HttpConnection
     this.activeStreams--;
     this.idleSince = this.context.now();
     if (!reusable) this.draining = true;
-    if (!this.ending) this.owner.onStreamEnd(this);
+    this.owner.onStreamEnd(this, this.ending);
   }
 
   onGoAway(): void {
@@ -149,7 +152,9 @@ export class HttpConnection
     this.ending = true;
     this.draining = true;
     if (this.activeStreams > 0) this.codec.receiveEnd();
-    this.terminate('remote', undefined);
+    this.ending = false;
+    // A reader that paused has not seen everything yet: then the stream's end ends the connection.
+    if (this.activeStreams === 0) this.terminate('remote', undefined);
   }
 
   /** One timer a connection, looked at when it fires and not touched by requests. */

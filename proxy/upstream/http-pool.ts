@@ -38,9 +38,9 @@ export class HttpPool extends ConnectionPool<HttpConnection> implements HttpConn
     return wish;
   }
 
-  onStreamEnd(connection: HttpConnection): void {
+  onStreamEnd(connection: HttpConnection, ending: boolean): void {
     this.detach();
-    this.offer(connection);
+    if (!ending) this.offer(connection);
   }
 
   protected override open(): HttpConnection {

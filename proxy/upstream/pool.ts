@@ -12,8 +12,8 @@ import type { ConnectFailure, ConnectionOwner, PooledConnection } from './connec
 import type { PoolContext } from './pool-context.ts';
 import { type Wish, WishQueue } from './wish.ts';
 
-/** A connection that has been idle this long is looked at once more before it gets a request. */
-const LONG_IDLE_MS = 250;
+/** A connection that has been idle this long is looked at once more before it gets a request; a busy one never is. */
+const LONG_IDLE_MS = 2;
 
 export interface PoolableConnection extends PooledConnection {
   /** Streams that may be opened on it now. */

@@ -1,0 +1,56 @@
+import type { TcpProxy } from '../../../../xds-client/model/tcp-proxy.ts';
+import type { AccessLogFactory } from '../../../observe/access-log/contract.ts';
+import type { ClusterTable } from '../../../upstream/contract.ts';
+import type { ListenerContext, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
+import { type ClusterStatIndices, type SessionSettings, TcpSession } from './session.ts';
+import { TCP_PROXY_STATS, tcpStat } from './stats.ts';
+
+const CX_TOTAL = tcpStat('downstream_cx_total');
+
+export interface TcpProxyDependencies {
+  readonly clusters: ClusterTable;
+  readonly accessLogs: AccessLogFactory;
+  readonly clusterStat: ClusterStatIndices;
+}
+
+/** envoy.filters.network.tcp_proxy. */
+export class TcpProxyFactory implements TerminalFilterFactory<TcpProxy> {
+  private readonly dependencies: TcpProxyDependencies;
+
+  constructor(dependencies: TcpProxyDependencies) {
+    this.dependencies = dependencies;
+  }
+
+  build(config: TcpProxy, context: ListenerContext): NetworkFilterInstance {
+    const { clusters, accessLogs, clusterStat } = this.dependencies;
+    const stats = context.stats.block(`tcp.${config.statPrefix}.`, TCP_PROXY_STATS);
+    const settings: SessionSettings = {
+      stats,
+      accessLogs: accessLogs.create(config.accessLogs),
+      idleTimeoutMs: config.idleTimeoutMs,
+      maxConnectAttempts: config.maxConnectAttempts,
+      maxDurationMs: config.maxDownstreamConnectionDurationMs,
+      clusterStat,
+      now: () => context.now(),
+    };
+    return {
+      accept(socket, info) {
+        stats.inc(CX_TOTAL);
+        const session = new TcpSession(settings, socket, info);
+        session.start(clusters.get(chooseCluster(config.clusters, context.random())));
+        return session;
+      },
+      close: () => stats.release(),
+    };
+  }
+}
+
+/** By weight; `drawn` is uniform in [0, 1). */
+export function chooseCluster(clusters: TcpProxy['clusters'], drawn: number): string {
+  let left = drawn * clusters.reduce((sum, { weight }) => sum + weight, 0);
+  for (const { name, weight } of clusters) {
+    left -= weight;
+    if (left < 0) return name;
+  }
+  return clusters.at(-1)?.name ?? '';
+}

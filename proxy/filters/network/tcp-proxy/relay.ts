@@ -1,0 +1,35 @@
+/**
+ * Bytes from one socket to the other and back. Each direction ends on its own (half-close); a side that does not read
+ * stops the other from being read.
+ */
+import type { Socket } from 'node:net';
+
+export interface RelayEvents {
+  onBytes(direction: Direction, count: number): void;
+  onPaused(direction: Direction): void;
+  onResumed(direction: Direction): void;
+}
+
+/** `request`: from the downstream to the upstream. */
+export type Direction = 'request' | 'response';
+
+/** Starts both directions. Errors and closing are the caller's. Both sockets allow half-open. */
+export function relay(downstream: Socket, upstream: Socket, events: RelayEvents): void {
+  forward(downstream, upstream, 'request', events);
+  forward(upstream, downstream, 'response', events);
+}
+
+function forward(from: Socket, to: Socket, direction: Direction, events: RelayEvents): void {
+  from.on('data', (chunk: Buffer) => {
+    events.onBytes(direction, chunk.length);
+    if (to.write(chunk)) return;
+    from.pause();
+    events.onPaused(direction);
+  });
+  to.on('drain', () => {
+    if (!from.isPaused()) return;
+    from.resume();
+    events.onResumed(direction);
+  });
+  from.on('end', () => to.end());
+}

@@ -1,0 +1,253 @@
+/** One L4 connection: a cluster, an endpoint, as many tries as allowed, then bytes both ways until either side is done. */
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
+import type { ResetReason } from '../../../http/stream.ts';
+import { ResponseFlag, StreamInfo } from '../../../http/stream-info.ts';
+import type { AccessLogger } from '../../../observe/access-log/contract.ts';
+import type { StatBlock } from '../../../observe/stats/contract.ts';
+import type {
+  ClusterHandle,
+  Host,
+  LoadBalancerContext,
+  PoolHandle,
+  TcpPoolCallbacks,
+  UpstreamTcpConnection,
+} from '../../../upstream/contract.ts';
+import type { NetworkConnection } from '../contract.ts';
+import { type Direction, type RelayEvents, relay } from './relay.ts';
+import { tcpStat } from './stats.ts';
+
+/** Indices of the cluster's statistic family: what the cluster room calls `ClusterStat`. */
+export interface ClusterStatIndices {
+  readonly upstream_cx_rx_bytes_total: number;
+  readonly upstream_cx_tx_bytes_total: number;
+  readonly upstream_cx_connect_attempts_exceeded: number;
+}
+
+/** What all connections of one filter share. */
+export interface SessionSettings {
+  readonly stats: StatBlock;
+  readonly accessLogs: readonly AccessLogger[];
+  /** 0: none. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  readonly maxDurationMs: number | undefined;
+  readonly clusterStat: ClusterStatIndices;
+  now(): number;
+}
+
+const RX_BYTES = tcpStat('downstream_cx_rx_bytes_total');
+const TX_BYTES = tcpStat('downstream_cx_tx_bytes_total');
+const PAUSED = tcpStat('downstream_flow_control_paused_reading_total');
+const RESUMED = tcpStat('downstream_flow_control_resumed_reading_total');
+const IDLE_TIMEOUT = tcpStat('idle_timeout');
+const MAX_DURATION = tcpStat('max_downstream_connection_duration');
+const NO_ROUTE = tcpStat('downstream_cx_no_route');
+
+export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEvents {
+  private readonly settings: SessionSettings;
+  private readonly downstream: Socket;
+  private readonly info: StreamInfo;
+  private readonly context: LoadBalancerContext;
+  private cluster: ClusterHandle | undefined = undefined;
+  private upstream: Socket | undefined = undefined;
+  private pending: PoolHandle | undefined = undefined;
+  private attempts = 0;
+  private lastActivity: number;
+  private idleTimer: NodeJS.Timeout | undefined = undefined;
+  private durationTimer: NodeJS.Timeout | undefined = undefined;
+  private finished = false;
+
+  constructor(settings: SessionSettings, downstream: Socket, connection: ConnectionInfo) {
+    this.settings = settings;
+    this.downstream = downstream;
+    this.info = new StreamInfo(connection, noRequest(), performance.timeOrigin + performance.now(), settings.now());
+    this.context = {
+      downstream: connection,
+      hash: undefined,
+      metadataMatch: undefined,
+      avoid: undefined,
+      hostSelectionMaxAttempts: 0,
+      head: undefined,
+    };
+    this.lastActivity = settings.now();
+    // Nothing is read before the upstream is there: early bytes wait in the kernel.
+    downstream.pause();
+    downstream.on('error', () => this.abort());
+    downstream.on('close', () => this.onDownstreamClosed());
+  }
+
+  get activeStreams(): number {
+    return this.finished ? 0 : 1;
+  }
+
+  /** Goes to `cluster`; `undefined` is a cluster that nobody knows. */
+  start(cluster: ClusterHandle | undefined): void {
+    const { idleTimeoutMs, maxDurationMs } = this.settings;
+    if (this.downstream.destroyed) {
+      this.finish();
+      return;
+    }
+    if (cluster === undefined) {
+      this.settings.stats.inc(NO_ROUTE);
+      this.refuse(ResponseFlag.NoClusterFound);
+      return;
+    }
+    this.cluster = cluster;
+    this.info.cluster = cluster.name;
+    this.armIdle(idleTimeoutMs);
+    if (maxDurationMs !== undefined && maxDurationMs > 0) {
+      this.durationTimer = setTimeout(() => this.onMaxDuration(), Math.min(maxDurationMs, 2 ** 31 - 1)).unref();
+    }
+    this.connect(cluster);
+  }
+
+  /** L4 has no place where a connection could end without harm: it lives until its time is over. */
+  drain(): void {}
+
+  destroy(): void {
+    this.abort();
+  }
+
+  onReady(connection: UpstreamTcpConnection, host: Host): void {
+    this.pending = undefined;
+    const { socket } = connection;
+    this.upstream = socket;
+    this.info.endpoint = host.endpoint;
+    this.info.upstreamLocalAddress = connection.localAddress;
+    this.info.upstreamTls = connection.tls;
+    this.lastActivity = this.settings.now();
+    socket.on('close', () => this.onUpstreamClosed());
+    relay(this.downstream, socket, this);
+    this.downstream.resume();
+  }
+
+  onFailure(reason: ResetReason, host: Host | undefined, details: string | undefined): void {
+    this.pending = undefined;
+    this.info.endpoint = host?.endpoint;
+    this.info.upstreamTransportFailureReason = details;
+    if (reason === 'overflow') {
+      this.refuse(ResponseFlag.UpstreamOverflow);
+      return;
+    }
+    this.info.flags |= ResponseFlag.UpstreamConnectionFailure;
+    if (this.cluster === undefined || this.finished) return;
+    if (host !== undefined) this.cluster.report(host, { failure: reason });
+    this.connect(this.cluster);
+  }
+
+  onBytes(direction: Direction, count: number): void {
+    const { settings, info } = this;
+    this.lastActivity = settings.now();
+    if (direction === 'request') {
+      info.requestBodyBytes += count;
+      settings.stats.add(RX_BYTES, count);
+      this.cluster?.stats.add(settings.clusterStat.upstream_cx_tx_bytes_total, count);
+    } else {
+      info.responseBodyBytes += count;
+      settings.stats.add(TX_BYTES, count);
+      this.cluster?.stats.add(settings.clusterStat.upstream_cx_rx_bytes_total, count);
+    }
+  }
+
+  onPaused(direction: Direction): void {
+    if (direction === 'request') this.settings.stats.inc(PAUSED);
+  }
+
+  onResumed(direction: Direction): void {
+    if (direction === 'request') this.settings.stats.inc(RESUMED);
+  }
+
+  private connect(cluster: ClusterHandle): void {
+    if (this.attempts >= this.settings.maxConnectAttempts) {
+      cluster.stats.inc(this.settings.clusterStat.upstream_cx_connect_attempts_exceeded);
+      this.refuse(ResponseFlag.UpstreamRetryLimitExceeded);
+      return;
+    }
+    const host = cluster.choose(this.context, 'default');
+    if (host === undefined) {
+      this.refuse(ResponseFlag.NoHealthyUpstream);
+      return;
+    }
+    const attempt = ++this.attempts;
+    this.info.attemptCount = attempt;
+    // It may answer at once: by then the session is connected, over, or at a later attempt with a handle of its own.
+    const handle = cluster.newTcpConnection(host, 'default', this, this.context);
+    if (this.upstream === undefined && !this.finished && attempt === this.attempts) this.pending = handle;
+  }
+
+  private refuse(flag: number): void {
+    this.info.flags |= flag;
+    this.abort();
+  }
+
+  /** Ends both sides at once. */
+  private abort(): void {
+    this.pending?.cancel();
+    this.pending = undefined;
+    this.downstream.destroy();
+    this.upstream?.destroy();
+    this.finish();
+  }
+
+  private onDownstreamClosed(): void {
+    const { upstream } = this;
+    if (upstream === undefined || !(upstream.readableEnded && upstream.writableEnded)) this.abort();
+    else if (upstream.destroyed) this.finish();
+  }
+
+  private onUpstreamClosed(): void {
+    const { downstream } = this;
+    if (downstream.destroyed) this.finish();
+    // What the upstream said last still reaches the downstream.
+    else if (!(downstream.readableEnded && downstream.writableEnded)) downstream.destroySoon();
+  }
+
+  private armIdle(delayMs: number): void {
+    if (delayMs <= 0) return;
+    this.idleTimer = setTimeout(() => this.onIdleTimer(), Math.min(delayMs, 2 ** 31 - 1)).unref();
+  }
+
+  /** One timer a connection, looked at when it fires and not touched by bytes. */
+  private onIdleTimer(): void {
+    const { idleTimeoutMs, stats } = this.settings;
+    const idle = this.settings.now() - this.lastActivity;
+    if (idle < idleTimeoutMs) {
+      this.armIdle(idleTimeoutMs - idle);
+      return;
+    }
+    stats.inc(IDLE_TIMEOUT);
+    this.info.flags |= ResponseFlag.StreamIdleTimeout;
+    this.abort();
+  }
+
+  private onMaxDuration(): void {
+    this.settings.stats.inc(MAX_DURATION);
+    this.info.connectionTerminationDetails = 'max_connection_duration_reached';
+    this.abort();
+  }
+
+  private finish(): void {
+    if (this.finished) return;
+    this.finished = true;
+    clearTimeout(this.idleTimer);
+    clearTimeout(this.durationTimer);
+    this.info.completeAt = this.settings.now();
+    for (const logger of this.settings.accessLogs) logger.log(this.info);
+  }
+}
+
+/** What logs find where HTTP has a request. */
+function noRequest(): RequestHead {
+  return {
+    method: '',
+    path: '',
+    authority: '',
+    scheme: '',
+    version: 11,
+    protocol: undefined,
+    headers: new HeaderMap(),
+  };
+}
