@@ -30,6 +30,11 @@ export interface UpstreamTlsContext {
    */
   connectOptions(sni: string | undefined, alpnOverride: readonly string[] | undefined): ConnectionOptions;
   /**
+   * Right after `tls.connect(connectOptions(...))`, in the same turn: binds the socket to the generation of its options,
+   * so that a rotation during the handshake does not judge it by other trust. Sessions are kept of such sockets only.
+   */
+  started?(socket: TLSSocket): void;
+  /**
    * After `secureConnect`, before the first byte: chain (OpenSSL's word), SANs, pins. `undefined` when all is well, otherwise
    * the reason, for `ssl.fail_verify_*` and UPSTREAM_TRANSPORT_FAILURE_REASON. `expectedSan`: from auto_san_validation.
    */
@@ -46,8 +51,11 @@ export interface TlsRefusal {
 export interface DownstreamTlsContext {
   readonly ready: boolean;
   readonly generation: number;
-  /** Starts the server side on an accepted socket that may hold unread bytes. The caller waits for `secure` or an error. */
-  accept(socket: Socket): TLSSocket;
+  /**
+   * Starts the server side on an accepted socket that may hold unread bytes. The caller waits for `secure` or an error.
+   * `offeredAlpn`: the ClientHello's, when it was inspected: without a protocol in common the handshake goes on without ALPN.
+   */
+  accept(socket: Socket, offeredAlpn?: readonly string[]): TLSSocket;
   verify(socket: TLSSocket): TlsRefusal | undefined;
   info(socket: TLSSocket): TlsInfo;
 }

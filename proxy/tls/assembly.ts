@@ -1,0 +1,169 @@
+/**
+ * From a TLS configuration and the secrets it names to what a handshake needs. Looked up again only when the secret
+ * table has changed; secure contexts are shared by every configuration with the same settings and secrets (a mesh's
+ * thousand clusters have one certificate).
+ */
+import type { X509Certificate } from 'node:crypto';
+import type { SecureContext } from 'node:tls';
+import { buildSecureContext, type ContextSettings, parseCertificates } from '../../certs/tls-context.ts';
+import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
+import { errorMessage } from '../errors.ts';
+import { type LocalIdentity, localIdentity } from './peer.ts';
+import { secretKey, validationKey } from './secret-key.ts';
+import type { CertificateSecret, SecretTable, TrustSecret } from './secret-table.ts';
+import { compileValidator, type Validator } from './validator.ts';
+
+export interface TlsEnvironment {
+  readonly secrets: SecretTable;
+  readonly contexts: ContextCache;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Settings that OpenSSL refuses: told once a change of secrets, the last good context stays. */
+  readonly onError: (message: string) => void;
+}
+
+export interface Assembled {
+  readonly generation: number;
+  readonly secureContext: SecureContext;
+  readonly validator: Validator;
+  readonly local: LocalIdentity;
+}
+
+/** One connection's: what it was begun with, because a rotation in between must not judge it, and what the peer showed. */
+export interface Handshake {
+  readonly assembled: Assembled;
+  certificate: X509Certificate | undefined;
+}
+
+/** Settings that do not come from secrets. */
+export type RoleSettings = Pick<ContextSettings, 'sessionTickets' | 'sessionTimeoutMs' | 'allowRenegotiation'>;
+
+export class Assembly {
+  readonly #common: (DownstreamTls | UpstreamTls)['common'];
+  readonly #role: RoleSettings;
+  readonly #environment: TlsEnvironment;
+  readonly #certificateKeys: readonly string[];
+  readonly #validationKey: string | undefined;
+  readonly #settingsKey: string;
+  #seenVersion = 0;
+  #secretsKey = '';
+  #current: Assembled | undefined;
+
+  constructor(common: (DownstreamTls | UpstreamTls)['common'], role: RoleSettings, environment: TlsEnvironment) {
+    this.#common = common;
+    this.#role = role;
+    this.#environment = environment;
+    this.#certificateKeys = common.certificates.map(secretKey);
+    this.#validationKey = common.validation === undefined ? undefined : validationKey(common.validation);
+    this.#settingsKey = JSON.stringify([
+      role,
+      common.minVersion,
+      common.maxVersion,
+      common.cipherSuites,
+      common.ecdhCurves,
+      common.signatureAlgorithms,
+    ]);
+    // at once, so that there is a last good context when the next secrets turn out bad
+    this.current();
+  }
+
+  /** `undefined` while a secret is missing. */
+  current(): Assembled | undefined {
+    const { secrets } = this.#environment;
+    if (this.#seenVersion !== secrets.version) {
+      this.#seenVersion = secrets.version;
+      this.#refresh();
+    }
+    return this.#current;
+  }
+
+  #refresh(): void {
+    const { secrets } = this.#environment;
+    const certificates: CertificateSecret[] = [];
+    for (const key of this.#certificateKeys) {
+      const found = secrets.certificate(key);
+      if (found === undefined) {
+        this.#missing();
+        return;
+      }
+      certificates.push(found);
+    }
+    const trust = this.#validationKey === undefined ? undefined : secrets.trust(this.#validationKey);
+    if (this.#validationKey !== undefined && trust === undefined) {
+      this.#missing();
+      return;
+    }
+    const generations = certificates.map((secret, i) => `${this.#certificateKeys[i]}=${secret.generation}`);
+    const secretsKey = `${generations.join()}|${this.#validationKey}=${trust?.generation}`;
+    if (secretsKey === this.#secretsKey && this.#current !== undefined) return;
+    this.#secretsKey = secretsKey;
+    this.#build(certificates, trust, `${secretsKey}|${this.#settingsKey}`);
+  }
+
+  #missing(): void {
+    this.#secretsKey = '';
+    this.#current = undefined;
+  }
+
+  #build(certificates: readonly CertificateSecret[], trust: TrustSecret | undefined, key: string): void {
+    try {
+      const { contexts } = this.#environment;
+      const validator = compileValidator(trust, this.#environment.now);
+      const shared = contexts.get(key, () => this.#shared(certificates, trust));
+      this.#current = { generation: contexts.nextGeneration(), validator, ...shared };
+    } catch (error) {
+      // the last good one stays: the check on the main thread has refused what it could, this is what it could not see
+      this.#environment.onError(`TLS context: ${errorMessage(error)}`);
+    }
+  }
+
+  #shared(certificates: readonly CertificateSecret[], trust: TrustSecret | undefined): SharedContext {
+    const common = this.#common;
+    const secureContext = buildSecureContext({
+      ...this.#role,
+      certificates: certificates.map((secret) => secret.certificate),
+      trust: trust?.trust,
+      minVersion: common.minVersion,
+      maxVersion: common.maxVersion,
+      cipherSuites: common.cipherSuites,
+      ecdhCurves: common.ecdhCurves,
+      signatureAlgorithms: common.signatureAlgorithms,
+    });
+    const [first] = certificates;
+    const [leaf] = first === undefined ? [] : parseCertificates(first.certificate.chain);
+    return { secureContext, local: localIdentity(leaf) };
+  }
+}
+
+interface SharedContext {
+  readonly secureContext: SecureContext;
+  readonly local: LocalIdentity;
+}
+
+/** Secure contexts by settings and secret generations. Weak: the last connection configuration to go takes its own along. */
+export class ContextCache {
+  readonly #entries = new Map<string, WeakRef<SharedContext>>();
+  // holds the context's sharing object as long as the context itself is in use
+  readonly #owners = new WeakMap<SecureContext, SharedContext>();
+  #generation = 0;
+
+  get(key: string, build: () => SharedContext): SharedContext {
+    const known = this.#entries.get(key)?.deref();
+    if (known !== undefined) return known;
+    for (const [old, entry] of this.#entries) if (entry.deref() === undefined) this.#entries.delete(old);
+    const made = build();
+    this.#owners.set(made.secureContext, made);
+    this.#entries.set(key, new WeakRef(made));
+    return made;
+  }
+
+  nextGeneration(): number {
+    this.#generation++;
+    return this.#generation;
+  }
+
+  /** Contexts that are alive, for tests. */
+  get size(): number {
+    return [...this.#entries.values()].filter((entry) => entry.deref() !== undefined).length;
+  }
+}

@@ -1,0 +1,121 @@
+/** Subject alternative names of a certificate, and the matchers that a configuration holds against them. */
+import type { X509Certificate } from 'node:crypto';
+import { isIP, SocketAddress } from 'node:net';
+import { RE2JS } from 're2js';
+import type { StringMatch } from '../../xds-client/model/common.ts';
+import type { SanMatch } from '../../xds-client/model/tls.ts';
+
+export interface Sans {
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  readonly ips: readonly string[];
+  readonly emails: readonly string[];
+}
+
+/** OpenSSL's labels in `X509Certificate.subjectAltName`. */
+const URI = 'URI';
+const DNS = 'DNS';
+const IP = 'IP Address';
+const EMAIL = 'email';
+
+/** Reads the SANs. A value that could be mistaken for a list is quoted by Node as JSON (CVE-2021-44532). */
+export function sansOf(certificate: X509Certificate): Sans {
+  const found: { [label: string]: string[] } = { [URI]: [], [DNS]: [], [IP]: [], [EMAIL]: [] };
+  const text = certificate.subjectAltName ?? '';
+  for (let at = 0; at < text.length; ) {
+    const colon = text.indexOf(':', at);
+    if (colon < 0) break;
+    const label = text.slice(at, colon);
+    const [value, next] = readValue(text, colon + 1);
+    found[label]?.push(label === IP ? normalIp(value) : value);
+    at = next;
+  }
+  return { uris: found[URI] ?? [], dnsNames: found[DNS] ?? [], ips: found[IP] ?? [], emails: found[EMAIL] ?? [] };
+}
+
+function readValue(text: string, start: number): [string, number] {
+  if (text[start] === '"') {
+    let end = start + 1;
+    while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
+    return [unquote(text.slice(start, end + 1)), end + 3];
+  }
+  const comma = text.indexOf(', ', start);
+  return comma < 0 ? [text.slice(start), text.length] : [text.slice(start, comma), comma + 2];
+}
+
+function unquote(json: string): string {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'string' ? value : '';
+  } catch {
+    return '';
+  }
+}
+
+/** OpenSSL writes IPv6 without `::`; configurations and Envoy write it short. */
+function normalIp(text: string): string {
+  return isIP(text) === 6 ? new SocketAddress({ address: text, family: 'ipv6' }).address : text;
+}
+
+export type SanMatcher = (sans: Sans) => boolean;
+
+/** Compiles the list: true when one SAN matches one entry. Throws when a regex is not RE2's. */
+export function compileSanMatches(matches: readonly SanMatch[]): SanMatcher {
+  const compiled = matches.map(compileOne);
+  return (sans) => compiled.some((match) => match(sans));
+}
+
+function compileOne({ type, match }: SanMatch): SanMatcher {
+  const matches = compileString(match);
+  // an exact DNS matcher honours the certificate's wildcard, as Envoy's does
+  const exactDns = match.kind === 'exact' ? match.value : undefined;
+  const dns = (name: string) => (exactDns === undefined ? matches(name) : dnsNameMatches(exactDns, name));
+  switch (type) {
+    case 'uri':
+      return (sans) => sans.uris.some(matches);
+    case 'dns':
+      return (sans) => sans.dnsNames.some(dns);
+    case 'ip':
+      return (sans) => sans.ips.some(matches);
+    case 'email':
+      return (sans) => sans.emails.some(matches);
+    case 'any':
+      return (sans) =>
+        sans.uris.some(matches) || sans.dnsNames.some(dns) || sans.ips.some(matches) || sans.emails.some(matches);
+  }
+}
+
+function compileString(match: StringMatch): (value: string) => boolean {
+  if (match.kind === 'regex') {
+    const regex = RE2JS.compile(match.value, match.ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
+    return (value) => regex.matches(value);
+  }
+  const wanted = match.ignoreCase ? match.value.toLowerCase() : match.value;
+  const fold = match.ignoreCase ? (value: string) => value.toLowerCase() : (value: string) => value;
+  switch (match.kind) {
+    case 'exact':
+      return (value) => fold(value) === wanted;
+    case 'prefix':
+      return (value) => fold(value).startsWith(wanted);
+    case 'suffix':
+      return (value) => fold(value).endsWith(wanted);
+    case 'contains':
+      return (value) => fold(value).includes(wanted);
+  }
+}
+
+/** RFC 6125 §6.4.3: `*` stands for one whole leftmost label of the certificate's name. */
+export function dnsNameMatches(host: string, certificateName: string): boolean {
+  const name = certificateName.toLowerCase();
+  const wanted = host.toLowerCase();
+  if (name === wanted) return true;
+  if (!name.startsWith('*.')) return false;
+  const dot = wanted.indexOf('.');
+  return dot > 0 && name.length > 2 && wanted.slice(dot) === name.slice(1);
+}
+
+/** For `auto_san_validation`: the name or address that the connection was meant for. */
+export function hasExpectedSan(sans: Sans, expected: string): boolean {
+  if (isIP(expected) !== 0) return sans.ips.includes(normalIp(expected));
+  return sans.dnsNames.some((name) => dnsNameMatches(expected, name));
+}
