@@ -126,8 +126,11 @@ export class XdsClient {
     this.connected = false;
     for (const subscription of this.subscriptions.values()) subscription.streamClosed();
     this.happened({ type: 'disconnected', source: this.options.source, reason });
-    if (!reason.answered) {
-      for (const [kind, wanted] of this.wanted) this.perName(kind, wanted, 'failure');
+    for (const [kind, { wildcard, names }] of this.wanted) {
+      for (const name of [...(wildcard ? [undefined] : []), ...names.keys()]) {
+        this.happened({ type: 'failure', kind, name });
+        this.happened({ type: 'attempt', kind, name });
+      }
     }
   }
 
@@ -198,15 +201,13 @@ export class XdsClient {
   private expire(): void {
     for (const [kind, subscription] of this.subscriptions) {
       const expired = subscription.expire(this.options.clock.now());
-      for (const name of expired.absent) this.happened({ type: 'timeout', kind, name });
+      for (const name of expired.absent) {
+        this.happened({ type: 'timeout', kind, name });
+        this.happened({ type: 'attempt', kind, name });
+      }
       if (expired.absent.length > 0 || expired.removed.length > 0) this.pending.expired(kind, expired);
     }
     this.scheduleDeadline();
-  }
-
-  private perName(kind: ResourceKind, wanted: Wanted, type: 'failure'): void {
-    if (wanted.wildcard) this.happened({ type, kind, name: undefined });
-    for (const name of wanted.names.keys()) this.happened({ type, kind, name });
   }
 
   private happened(event: XdsEvent): void {

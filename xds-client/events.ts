@@ -18,9 +18,11 @@ export type XdsEvent =
       readonly name: string | undefined;
       readonly version: string;
       readonly at: number;
+      /** Something is other than before. */
+      readonly changed: boolean;
     }
   | { readonly type: 'rejected'; readonly kind: ResourceKind; readonly name: string | undefined }
-  /** The stream ended without an answer. */
+  /** The stream ended, in whatever way: Envoy counts each. */
   | { readonly type: 'failure'; readonly kind: ResourceKind; readonly name: string | undefined }
   | { readonly type: 'timeout'; readonly kind: ResourceKind; readonly name: string | undefined }
   /** A response was refused; its good resources count all the same. `message` is what the control plane was told. */

@@ -22,12 +22,14 @@ export function reportReceived(
   const { version, typeUrl, nonce } = response;
   const refused = new Set(received.errors.map(({ resource }) => resource));
   if (wildcard) {
+    const changed = received.changed.length > 0 || received.removed.length > 0;
     if (refused.size > 0) happened({ type: 'rejected', kind, name: undefined });
-    else happened({ type: 'success', kind, name: undefined, version, at });
+    else happened({ type: 'success', kind, name: undefined, version, at, changed });
     happened({ type: 'attempt', kind, name: undefined });
   } else {
-    for (const name of [...received.changed.map((held) => held.name), ...received.confirmed]) {
-      happened({ type: 'success', kind, name, version, at });
+    const names = received.changed.map((held) => held.name);
+    for (const [index, name] of [...names, ...received.confirmed].entries()) {
+      happened({ type: 'success', kind, name, version, at, changed: index < names.length });
       happened({ type: 'attempt', kind, name });
     }
     for (const name of refused) {

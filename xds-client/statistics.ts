@@ -61,6 +61,9 @@ export class XdsStatistics {
           this.sink.set(`${prefix}update_time`, event.at);
           this.sink.set(`${prefix}version`, Number(xxHash64(event.version)));
           this.sink.text(`${prefix}version_text`, event.version);
+          if (!event.changed || (event.kind !== 'cluster' && event.kind !== 'routes')) continue;
+          this.sink.inc(`${prefix}config_reload`);
+          this.sink.set(`${prefix}config_reload_time_ms`, event.at);
         }
         return;
       default:
@@ -86,8 +89,6 @@ export class XdsStatistics {
       } else if (change.type === 'listener-removed') {
         this.sink.inc('listener_manager.listener_removed');
         this.listeners.delete(change.name);
-      } else if (change.type === 'routes') {
-        for (const prefix of this.prefixes('routes', change.name)) this.sink.inc(`${prefix}config_reload`);
       }
     }
     const clusters = this.scopes.clusterCounts();

@@ -85,6 +85,8 @@ export interface Subscription<T> {
   held(): ReadonlyMap<string, HeldResource<T>>;
   refused(): ReadonlyMap<string, RefusedResource>;
   status(name: string): ResourceStatus;
+  /** The last version accepted whole; empty before the first. */
+  acceptedVersion(): string;
 }
 
 const NOTHING: Wanted = { wildcard: false, names: new Map() };
@@ -221,6 +223,10 @@ export class SotwSubscription<T> implements Subscription<T> {
     if (this.refusals.has(key)) return 'NACKED';
     if (this.resources.has(key)) return 'ACKED';
     return this.absent.has(key) ? 'DOES_NOT_EXIST' : 'REQUESTED';
+  }
+
+  acceptedVersion(): string {
+    return this.version;
   }
 
   /** One resource of a response: held from now on, held already, or refused (into `errors`). */

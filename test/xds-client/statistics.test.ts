@@ -26,7 +26,7 @@ it('counts under the names Envoy counts under', () => {
     source: 'grpc:x',
     reason: { code: 0, details: '', answered: true, retryInMs: 0 },
   });
-  statistics.event({ type: 'success', kind: 'cluster', name: undefined, version: '1', at: 5 });
+  statistics.event({ type: 'success', kind: 'cluster', name: undefined, version: '1', at: 5, changed: true });
   statistics.event({ type: 'rejected', kind: 'endpoints', name: 'a' });
   statistics.event({ type: 'attempt', kind: 'routes', name: 'r' });
   statistics.event({ type: 'timeout', kind: 'secret', name: 's' });
@@ -41,6 +41,8 @@ it('counts under the names Envoy counts under', () => {
     'cluster_manager.cds.update_success': 1,
     'cluster_manager.cds.update_time': 5,
     'cluster_manager.cds.version': Number(xxHash64('1')),
+    'cluster_manager.cds.config_reload': 1,
+    'cluster_manager.cds.config_reload_time_ms': 5,
     'cluster.outbound|80||a.update_rejected': 1,
     'http.in.rds.r.update_attempt': 1,
     'http.out.rds.r.update_attempt': 1,
