@@ -7,6 +7,15 @@
  * The support table and its completeness test are made from these declarations.
  */
 
+import type { MessageObject } from '../../protos/index.ts';
+import type { AccessLog, AccessLogFilter } from '../model/access-log.ts';
+import type { LbPolicy } from '../model/cluster.ts';
+import type { Json } from '../model/common.ts';
+import type { HttpConnectionManager, Tracing } from '../model/http-connection-manager.ts';
+import type { PathMatch } from '../model/route.ts';
+import type { TcpProxy } from '../model/tcp-proxy.ts';
+import type { DownstreamTls, TransportSocket, UpstreamTls } from '../model/tls.ts';
+
 /** A field that cannot stand. `path` is rooted at the resource: `filter_chains[0].filters[1].typed_config.route_config`. */
 export interface FieldError {
   readonly path: string;
@@ -33,7 +42,7 @@ export interface Support {
 
 const declared = new Map<string, Support>();
 
-/** Declares a message's support; the decoder passes what it returns to `DecodeContext.check`. */
+/** Declares a message's support; `inspect` holds every message of the type against it. */
 export function support(
   message: string,
   treatment: {
@@ -58,11 +67,66 @@ export function declaredSupport(): ReadonlyMap<string, Support> {
   return declared;
 }
 
+/** The kinds of extension, and what a decoder of each gives. */
+export interface ExtensionResults {
+  readonly 'http-filter': { readonly config: Json; readonly terminal: boolean };
+  /** Configuration of an HTTP filter for a route, virtual host or weighted cluster. */
+  readonly 'http-filter-route': Json;
+  readonly 'network-filter':
+    | { readonly kind: 'http-connection-manager'; readonly config: HttpConnectionManager }
+    | { readonly kind: 'tcp-proxy'; readonly config: TcpProxy }
+    | { readonly kind: 'extension'; readonly config: Json; readonly terminal: boolean };
+  readonly 'listener-filter': Json;
+  readonly 'access-logger': AccessLog['sink'];
+  readonly 'access-log-filter': AccessLogFilter;
+  readonly 'downstream-transport-socket': TransportSocket<DownstreamTls>;
+  readonly 'upstream-transport-socket': TransportSocket<UpstreamTls>;
+  readonly 'load-balancing-policy': LbPolicy;
+  readonly 'upstream-options': MessageObject;
+  readonly 'upstream-network-filter': Json;
+  readonly 'retry-host-predicate': 'previous-hosts' | 'omit-canary-hosts';
+  readonly 'retry-priority': 'previous-priorities';
+  readonly tracer: Tracing['provider'];
+  readonly 'path-match': PathMatch;
+  /** Whether the request id carries the sampling decision. */
+  readonly 'request-id': { readonly usedForSampling: boolean };
+  readonly 'header-format': 'preserve';
+  readonly 'bootstrap-extension': Json;
+}
+
+export type ExtensionCategory = keyof ExtensionResults;
+
+/** One extension: decoded and acted on, accepted and left aside, or refused. Reasons are shown to the operator. */
+export type Extension<T> = {
+  /** As in Envoy's documentation, `envoy.filters.http.router`. */
+  readonly name: string;
+  /** The configuration's message, `envoy.extensions.filters.http.router.v3.Router`. */
+  readonly type: string;
+} & (
+  | { readonly decode: (message: MessageObject, ctx: DecodeContext) => T }
+  | { readonly ignored: string }
+  | { readonly refused: string }
+);
+
+export type ExtensionTable = { readonly [C in ExtensionCategory]: readonly Extension<ExtensionResults[C]>[] };
+
+/** A hostile resource must not make the report as large as it likes. */
+const MAX_ERRORS = 100;
+const MAX_UNSUPPORTED = 1000;
+
 /** Collects what decoding one resource finds. */
 export class DecodeContext {
   readonly errors: FieldError[] = [];
   readonly unsupported: UnsupportedField[] = [];
+  /** The extensions that can be decoded; extensions.ts holds the list. */
+  readonly extensions: ExtensionTable;
+  /** Clusters that control-plane and telemetry calls (gRPC) go to, as they are met. */
+  readonly grpcClusters = new Set<string>();
   private readonly stack: string[] = [];
+
+  constructor(extensions: ExtensionTable) {
+    this.extensions = extensions;
+  }
 
   get path(): string {
     return this.stack.join('').replace(/^\./, '');
@@ -70,7 +134,16 @@ export class DecodeContext {
 
   /** Runs `body` with the path lengthened by a field name, or by `[i]` for an element. */
   at<T>(segment: string | number, body: () => T): T {
-    this.stack.push(typeof segment === 'number' ? `[${segment}]` : `.${segment}`);
+    return this.under(typeof segment === 'number' ? `[${segment}]` : `.${segment}`, body);
+  }
+
+  /** The same for a map's key: `typed_per_filter_config["envoy.filters.http.cors"]`. */
+  atKey<T>(key: string, body: () => T): T {
+    return this.under(`[${JSON.stringify(key)}]`, body);
+  }
+
+  private under<T>(segment: string, body: () => T): T {
+    this.stack.push(segment);
     try {
       return body();
     } finally {
@@ -78,29 +151,19 @@ export class DecodeContext {
     }
   }
 
-  error(message: string, field?: string): void {
-    const path = field === undefined ? this.path : this.path === '' ? field : `${this.path}.${field}`;
-    this.errors.push({ path, message });
+  private pathOf(field: string | undefined): string {
+    if (field === undefined) return this.path;
+    return this.path === '' ? field : `${this.path}.${field}`;
   }
 
-  /** Notes the message's fields that are set and not acted on. Call it once a message, first. */
-  check(message: object, treatment: Support): void {
-    for (const field of Object.keys(message)) {
-      const value = (message as { [key: string]: unknown })[field];
-      if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
-      const refused = treatment.refused[field];
-      if (refused !== undefined) {
-        this.error(`is not supported: ${refused}`, field);
-        continue;
-      }
-      const ignored = treatment.ignored[field];
-      if (ignored !== undefined) {
-        this.unsupported.push({
-          field: `${treatment.message}.${field}`,
-          path: this.path === '' ? field : `${this.path}.${field}`,
-          reason: ignored,
-        });
-      }
+  error(message: string, field?: string): void {
+    if (this.errors.length < MAX_ERRORS) this.errors.push({ path: this.pathOf(field), message });
+  }
+
+  /** Notes something accepted that does nothing; `what` is the field with its message's name, or an extension's type. */
+  ignore(what: string, reason: string, field?: string): void {
+    if (this.unsupported.length < MAX_UNSUPPORTED) {
+      this.unsupported.push({ field: what, path: this.pathOf(field), reason });
     }
   }
 }

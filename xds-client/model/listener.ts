@@ -23,6 +23,18 @@ export type NetworkFilter =
   | { readonly kind: 'tcp-proxy'; readonly name: string; readonly config: TcpProxy }
   | { readonly kind: 'extension'; readonly name: string; readonly extension: ExtensionConfig };
 
+/** When a listener filter is left out: `from` inclusive, `to` exclusive. */
+export type ListenerFilterPredicate =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'destination-port'; readonly from: number; readonly to: number }
+  | { readonly kind: 'not'; readonly rule: ListenerFilterPredicate }
+  | { readonly kind: 'and' | 'or'; readonly rules: readonly ListenerFilterPredicate[] };
+
+export interface ListenerFilterConfig extends ExtensionConfig {
+  /** `undefined`: the filter always runs. */
+  readonly disabledWhen?: ListenerFilterPredicate | undefined;
+}
+
 export interface FilterChain {
   /** Not unique: istiod sends chains that share a name. Identity is the content. */
   readonly name: string;
@@ -41,7 +53,7 @@ export interface Listener {
   readonly statPrefix: string | undefined;
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain: FilterChain | undefined;
-  readonly listenerFilters: readonly ExtensionConfig[];
+  readonly listenerFilters: readonly ListenerFilterConfig[];
   /** 0: no limit. Default 15 000. */
   readonly listenerFiltersTimeoutMs: number;
   readonly continueOnListenerFiltersTimeout: boolean;
