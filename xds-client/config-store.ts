@@ -188,7 +188,9 @@ export class ConfigStore {
   private remove(kind: ResourceKind, name: string, changes: ConfigChange[], now: number): void {
     switch (kind) {
       case 'cluster':
-        if (this.clusters.isRemovable(name)) this.leaving.start(name, now);
+        if (!this.clusters.isRemovable(name)) break;
+        // What never served has nothing to finish: its grace is over at once.
+        this.leaving.start(name, this.clusters.state(name).serving === undefined ? Number.NEGATIVE_INFINITY : now);
         break;
       case 'endpoints':
         this.clusters.unassign(name, changes);
@@ -212,31 +214,38 @@ export class ConfigStore {
   }
 
   private settle(changes: ConfigChange[], now: number): readonly ConfigChange[] {
-    const before = changes.length;
-    this.clusters.settle((value) => this.secrets.facts({ kind: 'cluster', value }), changes);
-    const wantedListeners = this.startup.wantsListeners();
-    this.startup.clustersSettled(this.clusters.counts().warming === 0, now);
-    if (this.startup.wantsListeners()) {
-      if (!wantedListeners) this.wants = undefined;
-      this.listeners.settle((value) => this.secrets.facts({ kind: 'listener', value }), changes);
-      if (this.startup.listenersSettled(this.listeners.counts().warming === 0, now))
-        changes.push({ type: 'initialized' });
-    }
-    this.removeUnused(changes, now);
+    // A cluster that goes may have been what the start waited for.
+    do this.advance(changes, now);
+    while (this.removeUnused(changes, now));
     // What replaced something ends the need for what only the old one asked for.
-    if (changes.slice(before).some(({ type }) => type === 'cluster' || type === 'listener')) this.wants = undefined;
+    if (changes.some(({ type }) => type === 'cluster' || type === 'listener')) this.wants = undefined;
     return inServingOrder(changes);
   }
 
-  private removeUnused(changes: ConfigChange[], now: number): void {
+  /** Lets everything serve that may, and the start go on when it can. */
+  private advance(changes: ConfigChange[], now: number): void {
+    this.clusters.settle((value) => this.secrets.facts({ kind: 'cluster', value }), changes);
+    const wantedListeners = this.startup.wantsListeners();
+    this.startup.clustersSettled(this.clusters.counts().warming === 0, now);
+    if (!this.startup.wantsListeners()) return;
+    if (!wantedListeners) this.wants = undefined;
+    this.listeners.settle((value) => this.secrets.facts({ kind: 'listener', value }), changes);
+    if (this.startup.listenersSettled(this.listeners.counts().warming === 0, now))
+      changes.push({ type: 'initialized' });
+  }
+
+  /** True: a cluster went. */
+  private removeUnused(changes: ConfigChange[], now: number): boolean {
     if (changes.some(({ type }) => type === 'listener' || type === 'listener-removed')) {
       this.listeners.dropUnusedRoutes(changes);
     }
-    if (this.leaving.isEmpty()) return;
-    for (const name of this.leaving.due(this.listeners.clustersInUse(), now)) {
+    if (this.leaving.isEmpty()) return false;
+    const due = this.leaving.due(this.listeners.clustersInUse(), now);
+    for (const name of due) {
       if (this.clusters.remove(name)) changes.push({ type: 'cluster-removed', name });
       this.wants = undefined;
     }
+    return due.length > 0;
   }
 }
 

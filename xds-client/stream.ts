@@ -23,6 +23,11 @@ export interface ControlPlaneEndpoint {
   readonly credentials: ChannelCredentials;
   /** `:authority`, where it differs from the target. */
   readonly authority?: string | undefined;
+  /**
+   * SNI, and the name the certificate is checked for. Over TLS to an IP address it has to be given: Node refuses an address
+   * for a server name, and grpc-js takes the target's host for one.
+   */
+  readonly serverName?: string | undefined;
   readonly options?: ChannelOptions;
 }
 
@@ -156,6 +161,7 @@ export class XdsStream {
     const client = new Client(endpoint.target, endpoint.credentials, {
       ...CHANNEL_OPTIONS,
       ...(endpoint.authority === undefined ? {} : { 'grpc.default_authority': endpoint.authority }),
+      ...(endpoint.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': endpoint.serverName }),
       ...endpoint.options,
     });
     const metadata = new Metadata();

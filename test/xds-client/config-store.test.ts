@@ -140,6 +140,13 @@ describe('start', () => {
 });
 
 describe('clusters', () => {
+  it('that go before they served no longer hold up the start', () => {
+    const bench = new Bench();
+    bench.put(put.cluster(cluster('a')));
+    bench.put({ kind: 'listener', name: 'l', value: listener('l', []) });
+    assert.deepEqual(bench.apply({ removed: [{ kind: 'cluster', name: 'a' }] }), ['listener l', 'initialized']);
+  });
+
   it('32: serve after their endpoints', () => {
     const bench = serving();
     assert.deepEqual(bench.put(put.cluster(cluster('b'))), []);
