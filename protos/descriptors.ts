@@ -10,6 +10,8 @@ import {
 
 export interface Field {
   readonly name: string;
+  /** The field's number on the wire. */
+  readonly id: number;
   /** lowerCamelCase, as proto3 JSON has it. */
   readonly jsonName: string;
   /** A scalar's name, or the full name of a message or enum. Of a map: the value's. */
@@ -83,6 +85,7 @@ function describe(name: string, json: MessageJson): Message {
     const optional = field.options?.proto3_optional === true;
     return {
       name: fieldName,
+      id: field.id,
       jsonName: lowerCamel(fieldName),
       type,
       kind,
@@ -116,6 +119,21 @@ export function messageOf(name: string): Message {
   const found = findMessage(name);
   if (found === undefined) throw new Error(`no message type is called "${name}"`);
   return found;
+}
+
+const numbersOf = new Map<string, ReadonlyMap<number, Field>>();
+
+/** A message's fields by their wire number. */
+export function fieldNumbers(name: string): ReadonlyMap<number, Field> {
+  const known = numbersOf.get(name);
+  if (known !== undefined) return known;
+  const made = new Map<number, Field>();
+  for (const field of messageOf(name).fields) {
+    const number = messageJson(name)?.fields[field.name]?.id;
+    if (number !== undefined) made.set(number, field);
+  }
+  numbersOf.set(name, made);
+  return made;
 }
 
 /** The enum of that full name. Throws where there is none. */

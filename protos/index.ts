@@ -5,7 +5,15 @@
  * '../../protos/generated/envoy/config/cluster/v3.d.ts'`. An `Any` stays `{type_url, value}` bytes until somebody decodes it.
  */
 
-export type { Any, Duration, FieldDescriptor, JsonProblem, MessageName, MessageObject } from './loader.ts';
+export type {
+  Any,
+  Duration,
+  FieldDescriptor,
+  JsonProblem,
+  MessageName,
+  MessageObject,
+  UnknownField,
+} from './loader.ts';
 export {
   decodeMessage,
   encodeMessage,
@@ -15,4 +23,5 @@ export {
   messageFields,
   serviceDefinition,
   toJson,
+  unknownFields,
 } from './loader.ts';

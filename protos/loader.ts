@@ -6,6 +6,7 @@ import { readJson } from './json-read.ts';
 import { writeJson } from './json-write.ts';
 import { merged } from './merge.ts';
 import { rawService } from './service.ts';
+import { findUnknown } from './unknown.ts';
 
 /** google.protobuf.Any. `type_url` is `type.googleapis.com/<full name>`. */
 export interface Any {
@@ -25,6 +26,8 @@ export interface MessageObject {
 
 export interface FieldDescriptor {
   readonly name: string;
+  /** The field's number on the wire. */
+  readonly id: number;
   /** `string`, `uint32`, ..., or the full name of a message or enum. */
   readonly type: string;
   readonly repeated: boolean;
@@ -42,6 +45,13 @@ export interface JsonProblem {
   readonly message: string;
 }
 
+/** A field on the wire that the descriptors do not have. `path` is that of the message it stands in. */
+export interface UnknownField {
+  readonly message: string;
+  readonly number: number;
+  readonly path: string;
+}
+
 /** The full name of a message whose type was generated, `envoy.config.cluster.v3.Cluster`. */
 export type MessageName = keyof MessageTypes;
 
@@ -53,6 +63,14 @@ export function decodeMessage<Name extends MessageName>(type: Name, bytes: Uint8
 export function decodeMessage(type: string, bytes: Uint8Array): MessageObject;
 export function decodeMessage(type: string, bytes: Uint8Array): MessageObject {
   return decodeBytes(type, bytes);
+}
+
+/**
+ * The fields that decoding these bytes drops, at most 100, those inside known Any types included. Of bytes that do not
+ * decode: what was found up to there.
+ */
+export function unknownFields(type: string, bytes: Uint8Array): readonly UnknownField[] {
+  return findUnknown(type, bytes);
 }
 
 /** Encodes a message object. Throws `Error` with the type's name when a member has the wrong shape. */

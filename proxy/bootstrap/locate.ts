@@ -37,7 +37,7 @@ function entry(node: YamlNode | undefined, name: string): YamlNode | undefined {
 
 /**
  * The place of what `path` names, or of the nearest thing around it that was written. `over` was merged over `base`:
- * its values win, and its list items follow base's.
+ * its values win, and its list items follow base's. A path may leave `typed_config` out.
  */
 export function locate(base: YamlNode | undefined, over: YamlNode | undefined, path: string): Place | undefined {
   let below = base;
@@ -49,8 +49,8 @@ export function locate(base: YamlNode | undefined, over: YamlNode | undefined, p
       above = step < first ? undefined : above?.items?.[step - first];
       below = below?.items?.[step];
     } else {
-      below = entry(below, step);
-      above = entry(above, step);
+      below = entry(below, step) ?? entry(entry(below, 'typed_config'), step);
+      above = entry(above, step) ?? entry(entry(above, 'typed_config'), step);
     }
     const found = above ?? below;
     if (found === undefined) break;

@@ -53,3 +53,8 @@ test('finds the nearest thing around a path that was written', () => {
   const line = (path: string) => locate(base, undefined, path)?.line;
   assert.deepEqual(['a', 'a.b[0].c', 'a.b[0].none', 'a.b[1]["x.y"]', 'a.b[7]', ''].map(line), [1, 3, 3, 4, 2, 1]);
 });
+
+test('finds what stands in a typed_config that the path leaves out', () => {
+  const base = readYaml('f', 'filters:\n- name: a\n  typed_config:\n    "@type": t\n    routes: 1\n');
+  assert.equal(locate(base, undefined, 'filters[0].routes')?.line, 5);
+});
