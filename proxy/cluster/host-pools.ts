@@ -3,6 +3,8 @@ import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { RequestHead } from '../http/headers.ts';
 import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
+import type { UpstreamTlsContext } from '../tls/contract.ts';
+import { SslStats } from '../tls/stats.ts';
 import type { UpstreamHttpVersion } from '../upstream/codec.ts';
 import type { Priority } from '../upstream/contract.ts';
 import { HttpPool } from '../upstream/http-pool.ts';
@@ -11,7 +13,7 @@ import { TcpPool } from '../upstream/tcp-pool.ts';
 import type { ClusterEnvironment } from './environment.ts';
 import type { WorkerHost } from './host.ts';
 import type { ClusterLimits } from './limits.ts';
-import { CLUSTER_SSL_STATS, statPrefix } from './stats.ts';
+import { statPrefix } from './stats.ts';
 import { serverNames, transportSocketOf } from './wrapping.ts';
 
 /** Key of the only pool that most endpoints have: the cluster's own transport socket, nothing taken from the request. */
@@ -24,7 +26,9 @@ export class HostPoolFactory {
   private readonly env: ClusterEnvironment;
   private readonly connectMs: Histogram;
   private readonly lengthMs: Histogram;
-  private sslStats: StatBlock | undefined = undefined;
+  /** One context a transport socket, so that endpoints and pools share its secrets and sessions. */
+  private readonly contexts = new Map<UpstreamTls, UpstreamTlsContext>();
+  private sslStats: SslStats | undefined = undefined;
   /** Pools differ by nothing but the protocol. */
   private readonly uniform: boolean;
   private readonly version: UpstreamHttpVersion | undefined;
@@ -85,11 +89,17 @@ export class HostPoolFactory {
   }
 
   private tls({ tls, sni, expectedSan }: Wrapping): PoolTls | undefined {
-    return tls === undefined ? undefined : { context: this.env.tls.upstream(tls), sni, expectedSan };
+    if (tls === undefined) return undefined;
+    let context = this.contexts.get(tls);
+    if (context === undefined) {
+      context = this.env.tls.upstream(tls);
+      this.contexts.set(tls, context);
+    }
+    return { context, sni, expectedSan };
   }
 
   private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
-    if (tls !== undefined) this.sslStats ??= this.env.stats.block(`${statPrefix(this.config)}ssl.`, CLUSTER_SSL_STATS);
+    if (tls !== undefined) this.sslStats ??= new SslStats(`${statPrefix(this.config)}ssl.`, this.env.stats);
     return {
       config: this.config,
       host,

@@ -106,25 +106,6 @@ export const CLUSTER_STATS: StatFamily = family(CLUSTER);
 /** Index of each name in `CLUSTER_STATS`. */
 export const ClusterStat = indices(CLUSTER);
 
-const SSL = {
-  connection_error: 'counter',
-  fail_verify_cert_hash: 'counter',
-  fail_verify_error: 'counter',
-  fail_verify_no_cert: 'counter',
-  fail_verify_san: 'counter',
-  handshake: 'counter',
-  no_certificate: 'counter',
-  ocsp_staple_failed: 'counter',
-  ocsp_staple_omitted: 'counter',
-  ocsp_staple_requests: 'counter',
-  ocsp_staple_responses: 'counter',
-  session_reused: 'counter',
-} as const satisfies { readonly [name: string]: StatKind };
-
-/** Below `cluster.<name>.ssl.`, for clusters with TLS. */
-export const CLUSTER_SSL_STATS: StatFamily = family(SSL);
-export const ClusterSslStat = indices(SSL);
-
 const BREAKER = {
   cx_open: 'gauge',
   cx_pool_open: 'gauge',

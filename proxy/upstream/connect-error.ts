@@ -21,11 +21,16 @@ const words: { readonly [code: string]: string } = {
   EINVAL: 'Invalid argument',
 };
 
-/** `delayed connect error: Connection refused`, or OpenSSL's own words after `TLS error: `. */
+/** The reason with Envoy's `TLS_error` before it, once. */
+export function tlsErrorText(reason: string): string {
+  return reason.startsWith('TLS_error') ? reason : `TLS_error: ${reason}`;
+}
+
+/** `delayed connect error: Connection refused`, or OpenSSL's own words after `TLS_error: `. */
 export function connectErrorText(error: NodeJS.ErrnoException, tlsStarted: boolean): string {
   const { code, message } = error;
   if (code !== undefined && !tlsStarted) return `delayed connect error: ${words[code] ?? code}`;
-  if (tlsStarted) return `TLS error: ${sslReason(error) ?? (code === undefined ? message : (words[code] ?? code))}`;
+  if (tlsStarted) return `TLS_error: ${sslReason(error) ?? (code === undefined ? message : (words[code] ?? code))}`;
   return `delayed connect error: ${message}`;
 }
 

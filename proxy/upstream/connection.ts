@@ -4,10 +4,10 @@
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { ClusterSslStat, ClusterStat } from '../cluster/stats.ts';
+import { ClusterStat } from '../cluster/stats.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import type { ResetReason } from '../http/stream.ts';
-import { connectErrorText, isBindError } from './connect-error.ts';
+import { connectErrorText, isBindError, tlsErrorText } from './connect-error.ts';
 import { dial } from './dial.ts';
 import type { PoolContext } from './pool-context.ts';
 
@@ -126,14 +126,12 @@ export abstract class PooledConnection {
     const { context: tls, expectedSan } = context.tls;
     const refusal = tls.verify(socket, expectedSan);
     if (refusal !== undefined) {
-      const index = (ClusterSslStat as { readonly [name: string]: number })[refusal.stat];
-      if (index !== undefined) context.sslStats?.inc(index);
-      this.terminate('local', { reason: 'connection-failure', details: `TLS error: ${refusal.message}` });
+      context.sslStats?.refused(refusal);
+      this.terminate('local', { reason: 'connection-failure', details: tlsErrorText(refusal.message) });
       return;
     }
     this.tls = tls.info(socket);
-    context.sslStats?.inc(ClusterSslStat.handshake);
-    if (this.tls.sessionReused) context.sslStats?.inc(ClusterSslStat.session_reused);
+    context.sslStats?.handshake(socket, this.tls);
     this.becomeReady();
   }
 
@@ -181,7 +179,7 @@ export abstract class PooledConnection {
     }
     const { stats, sslStats } = this.context;
     if (isBindError(error)) stats.inc(ClusterStat.bind_errors);
-    if (this.tlsStarted) sslStats?.inc(ClusterSslStat.connection_error);
+    if (this.tlsStarted) sslStats?.failed(error);
     this.terminate('remote', { reason: 'connection-failure', details: connectErrorText(error, this.tlsStarted) });
   }
 }

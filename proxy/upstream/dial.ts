@@ -13,7 +13,9 @@ export function dial(context: PoolContext, allowHalfOpen: boolean): Socket | TLS
   if (context.tls === undefined) return connect(target);
   const { context: tls, sni } = context.tls;
   const options: ConnectionOptions = { ...tls.connectOptions(sni, undefined), ...target };
-  return tlsConnect(options);
+  const socket = tlsConnect(options);
+  tls.started?.(socket);
+  return socket;
 }
 
 function endpointOptions(

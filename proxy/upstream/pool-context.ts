@@ -2,6 +2,7 @@
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
+import type { SslStats } from '../tls/stats.ts';
 import type { Host, Priority } from './contract.ts';
 
 /** The circuit breaker: takes and gives back units, counted over all workers. */
@@ -42,7 +43,7 @@ export interface PoolContext {
   readonly limits: PoolLimits;
   readonly stats: StatBlock;
   /** `cluster.<name>.ssl.`; there when `tls` is. */
-  readonly sslStats: StatBlock | undefined;
+  readonly sslStats: SslStats | undefined;
   readonly connectMs: Histogram;
   readonly lengthMs: Histogram;
   /** Milliseconds, monotonic. */

@@ -242,7 +242,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   private connect(): void {
     const { tls } = this.context;
     if (tls !== undefined && !tls.context.ready) {
-      this.failConnect('TLS error: Secret is not supplied by SDS');
+      this.failConnect('TLS_error: Secret is not supplied by SDS');
       return;
     }
     try {

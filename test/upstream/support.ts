@@ -161,10 +161,13 @@ export interface TestServer {
 }
 
 /** A TCP server on a free port of 127.0.0.1. */
-export async function serve(onSocket: (socket: Socket) => void): Promise<TestServer> {
+export async function serve(
+  onSocket: (socket: Socket) => void,
+  options: { allowHalfOpen?: boolean } = {},
+): Promise<TestServer> {
   const sockets = new Set<Socket>();
   const made = { port: 0, sockets, accepted: 0, close: () => {} };
-  const server: Server = createServer({ noDelay: true }, (socket) => {
+  const server: Server = createServer({ noDelay: true, ...options }, (socket) => {
     made.accepted++;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));

@@ -2,7 +2,7 @@ import type { TcpProxy } from '../../../../xds-client/model/tcp-proxy.ts';
 import type { AccessLogFactory } from '../../../observe/access-log/contract.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
 import type { ListenerContext, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
-import { type ClusterStatIndices, type SessionSettings, TcpSession } from './session.ts';
+import { type SessionSettings, TcpSession } from './session.ts';
 import { TCP_PROXY_STATS, tcpStat } from './stats.ts';
 
 const CX_TOTAL = tcpStat('downstream_cx_total');
@@ -10,7 +10,6 @@ const CX_TOTAL = tcpStat('downstream_cx_total');
 export interface TcpProxyDependencies {
   readonly clusters: ClusterTable;
   readonly accessLogs: AccessLogFactory;
-  readonly clusterStat: ClusterStatIndices;
 }
 
 /** envoy.filters.network.tcp_proxy. */
@@ -22,7 +21,7 @@ export class TcpProxyFactory implements TerminalFilterFactory<TcpProxy> {
   }
 
   build(config: TcpProxy, context: ListenerContext): NetworkFilterInstance {
-    const { clusters, accessLogs, clusterStat } = this.dependencies;
+    const { clusters, accessLogs } = this.dependencies;
     const stats = context.stats.block(`tcp.${config.statPrefix}.`, TCP_PROXY_STATS);
     const settings: SessionSettings = {
       stats,
@@ -30,7 +29,6 @@ export class TcpProxyFactory implements TerminalFilterFactory<TcpProxy> {
       idleTimeoutMs: config.idleTimeoutMs,
       maxConnectAttempts: config.maxConnectAttempts,
       maxDurationMs: config.maxDownstreamConnectionDurationMs,
-      clusterStat,
       now: () => context.now(),
     };
     return {

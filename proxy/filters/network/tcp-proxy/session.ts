@@ -1,6 +1,7 @@
 /** One L4 connection: a cluster, an endpoint, as many tries as allowed, then bytes both ways until either side is done. */
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { ClusterStat } from '../../../cluster/stats.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
 import type { ResetReason } from '../../../http/stream.ts';
@@ -19,13 +20,6 @@ import type { NetworkConnection } from '../contract.ts';
 import { type Direction, type RelayEvents, relay } from './relay.ts';
 import { tcpStat } from './stats.ts';
 
-/** Indices of the cluster's statistic family: what the cluster room calls `ClusterStat`. */
-export interface ClusterStatIndices {
-  readonly upstream_cx_rx_bytes_total: number;
-  readonly upstream_cx_tx_bytes_total: number;
-  readonly upstream_cx_connect_attempts_exceeded: number;
-}
-
 /** What all connections of one filter share. */
 export interface SessionSettings {
   readonly stats: StatBlock;
@@ -34,7 +28,6 @@ export interface SessionSettings {
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
   readonly maxDurationMs: number | undefined;
-  readonly clusterStat: ClusterStatIndices;
   now(): number;
 }
 
@@ -144,11 +137,11 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     if (direction === 'request') {
       info.requestBodyBytes += count;
       settings.stats.add(RX_BYTES, count);
-      this.cluster?.stats.add(settings.clusterStat.upstream_cx_tx_bytes_total, count);
+      this.cluster?.stats.add(ClusterStat.upstream_cx_tx_bytes_total, count);
     } else {
       info.responseBodyBytes += count;
       settings.stats.add(TX_BYTES, count);
-      this.cluster?.stats.add(settings.clusterStat.upstream_cx_rx_bytes_total, count);
+      this.cluster?.stats.add(ClusterStat.upstream_cx_rx_bytes_total, count);
     }
   }
 
@@ -162,7 +155,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
 
   private connect(cluster: ClusterHandle): void {
     if (this.attempts >= this.settings.maxConnectAttempts) {
-      cluster.stats.inc(this.settings.clusterStat.upstream_cx_connect_attempts_exceeded);
+      cluster.stats.inc(ClusterStat.upstream_cx_connect_attempts_exceeded);
       this.refuse(ResponseFlag.UpstreamRetryLimitExceeded);
       return;
     }

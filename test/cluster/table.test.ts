@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ClusterDirectory } from '../../proxy/cluster/directory.ts';
+import { WorkerClusterTable } from '../../proxy/cluster/table.ts';
+import type { ToWorker } from '../../proxy/messages.ts';
+import { MainStats } from '../../proxy/observe/stats/main-stats.ts';
+import type { LoadBalancerContext } from '../../proxy/upstream/contract.ts';
+import type { Cluster } from '../../xds-client/model/cluster.ts';
+import { assignment, cluster, endpoint, limited, locality, unhealthy } from './support.ts';
+
+const anywhere: LoadBalancerContext = {
+  downstream: undefined,
+  hash: undefined,
+  metadataMatch: undefined,
+  avoid: undefined,
+  hostSelectionMaxAttempts: 0,
+  head: undefined,
+};
+
+function setUp(workers = 1): {
+  directory: ClusterDirectory;
+  tables: WorkerClusterTable[];
+  stats: MainStats;
+  ready: string[];
+  sent: ToWorker[];
+} {
+  const stats = new MainStats();
+  const tls = {
+    upstream() {
+      throw new Error('no TLS here');
+    },
+    downstream() {
+      throw new Error('no TLS here');
+    },
+  };
+  const environment = { stats, tls, now: () => 0, random: () => 0 };
+  const tables = Array.from({ length: workers }, () => new WorkerClusterTable(environment));
+  const ready: string[] = [];
+  const sent: ToWorker[] = [];
+  const directory = new ClusterDirectory({
+    workers,
+    broadcast(message) {
+      sent.push(message);
+      for (const table of tables) table.handle(message);
+    },
+    stats,
+    resolver: { resolve: async () => [{ address: '10.0.0.9', ttlMs: undefined }] },
+    timers: { set: () => undefined, clear: () => {} },
+    random: () => 0,
+    onReady: (name) => ready.push(name),
+  });
+  return { directory, tables, stats, ready, sent };
+}
+
+const choose = (table: WorkerClusterTable | undefined, name: string) =>
+  table?.get(name)?.choose(anywhere, 'default')?.addressText;
+
+test('a cluster that nobody sent is not there', () => {
+  assert.equal(setUp().tables[0]?.get('nobody'), undefined);
+});
+
+test('a static cluster brings its endpoints and is ready at once', () => {
+  const { directory, tables, ready } = setUp();
+  const discovery = { kind: 'static', localities: [locality([endpoint('10.0.0.1', 80)])] } as const;
+  directory.setCluster(cluster('local', { discovery }));
+  assert.equal(choose(tables[0], 'local'), '10.0.0.1:80');
+  assert.deepEqual(ready, ['local']);
+});
+
+test('a DNS cluster is ready when its name was looked up', async () => {
+  const { directory, tables, ready } = setUp();
+  const discovery = { kind: 'strict-dns', localities: [locality([endpoint('payment.local', 80)])] } as const;
+  directory.setCluster(cluster('dns', { discovery }));
+  assert.deepEqual(ready, []);
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+  assert.deepEqual(ready, ['dns']);
+  assert.equal(choose(tables[0], 'dns'), '10.0.0.9:80');
+});
+
+test('a broken JSON text of an unused cluster harms nobody: it is not parsed', () => {
+  const { tables } = setUp();
+  const table = tables[0] as WorkerClusterTable;
+  table.handle({ type: 'shared', index: 0, buffer: new SharedArrayBuffer(65_536) });
+  table.handle({ type: 'cluster', name: 'unused', json: '{', slot: 0 });
+  assert.throws(() => table.get('unused'), SyntaxError);
+});
+
+test('an endpoint keeps its identity over an update of its weight, metadata and order', () => {
+  const { directory, tables } = setUp();
+  directory.setCluster(cluster('payment'));
+  const [a, b] = [endpoint('10.0.0.1', 80), endpoint('10.0.0.2', 80)];
+  directory.setAssignment('payment', assignment('payment', [a, b]));
+  const handle = tables[0]?.get('payment');
+  const before = new Set([handle?.choose(anywhere, 'default'), handle?.choose(anywhere, 'default')]);
+  directory.setAssignment(
+    'payment',
+    assignment('payment', [
+      { ...b, metadata: { x: { y: 1 } } },
+      { ...a, hostname: 'h' },
+    ]),
+  );
+  const after = new Set([handle?.choose(anywhere, 'default'), handle?.choose(anywhere, 'default')]);
+  assert.equal(before.size, 2);
+  assert.deepEqual(
+    [...before].filter((host) => !after.has(host)),
+    [],
+  );
+});
+
+test('slots of removed endpoints and clusters are used again, parsed or not', () => {
+  const { directory, tables, sent } = setUp(2);
+  const endpoints = Array.from({ length: 50 }, (_, i) => endpoint('10.0.0.1', i + 1));
+  for (let round = 0; round < 200; round++) {
+    directory.setCluster(cluster('payment'));
+    directory.setAssignment('payment', assignment('payment', endpoints.slice(round % 7)));
+    if (round % 2 === 0) tables[0]?.get('payment');
+    if (round % 3 === 0) directory.setAssignment('payment', assignment('payment', endpoints.slice(20)));
+    directory.removeCluster('payment');
+  }
+  assert.equal(sent.filter(({ type }) => type === 'shared').length, 1, 'chunks');
+});
+
+test('an endpoint that comes back while its old self is busy counts apart', () => {
+  const { directory, tables } = setUp();
+  directory.setCluster(cluster('payment'));
+  const one = assignment('payment', [endpoint('10.0.0.1', 80)]);
+  directory.setAssignment('payment', one);
+  const handle = tables[0]?.get('payment');
+  const before = handle?.choose(anywhere, 'default');
+  directory.setAssignment('payment', assignment('payment', []));
+  directory.setAssignment('payment', one);
+  const after = handle?.choose(anywhere, 'default');
+  assert.ok(before !== undefined && after !== undefined && before !== after);
+});
+
+test('unhealthy endpoints are passed over and named in the refusal', () => {
+  const { directory, tables } = setUp();
+  directory.setCluster(cluster('payment', { panicThresholdPercent: 0 }));
+  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80, unhealthy)]));
+  const handle = tables[0]?.get('payment');
+  assert.equal(handle?.choose(anywhere, 'default'), undefined);
+  assert.equal(handle?.refusal(), 'cluster "payment": no endpoint is healthy (1 of 1 unhealthy)');
+});
+
+test('a retry avoids the endpoints tried before where another can be had', () => {
+  const { directory, tables } = setUp();
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80), endpoint('10.0.0.2', 80)]));
+  const handle = tables[0]?.get('payment');
+  for (let i = 0; i < 10; i++) {
+    const first = handle?.choose(anywhere, 'default');
+    assert.ok(first);
+    const second = handle?.choose({ ...anywhere, avoid: [first], hostSelectionMaxAttempts: 3 }, 'default');
+    assert.notEqual(second, first);
+  }
+});
+
+test('an original-destination cluster goes where the connection was going', () => {
+  const { directory, tables } = setUp();
+  const discovery = { kind: 'original-dst', useHeader: 'x-dst', port: undefined } as const;
+  directory.setCluster(cluster('passthrough', { discovery, lb: { kind: 'cluster-provided' } }));
+  const downstream = {
+    localAddress: '10.1.2.3',
+    localPort: 8080,
+    localAddressRestored: true,
+  } as LoadBalancerContext['downstream'];
+  const handle = tables[0]?.get('passthrough');
+  const host = handle?.choose({ ...anywhere, downstream }, 'default');
+  assert.equal(host?.addressText, '10.1.2.3:8080');
+  assert.equal(handle?.choose({ ...anywhere, downstream }, 'default'), host);
+  assert.equal(handle?.choose(anywhere, 'default'), undefined);
+});
+
+test('gauges tell membership and open circuit breakers', () => {
+  const { directory, tables, stats } = setUp();
+  const thresholds = limited({ maxRetries: 1, trackRemaining: true });
+  directory.setCluster(cluster('payment', { thresholds }));
+  const endpoints = [
+    endpoint('10.0.0.1', 80),
+    endpoint('10.0.0.2', 80, unhealthy),
+    endpoint('10.0.0.3', 80, { health: 'degraded' }),
+  ];
+  directory.setAssignment('payment', assignment('payment', endpoints));
+  assert.equal(stats.get('cluster.payment.membership_total'), 3);
+  assert.equal(stats.get('cluster.payment.membership_healthy'), 1);
+  assert.equal(stats.get('cluster.payment.membership_degraded'), 1);
+  const handle = tables[0]?.get('payment');
+  assert.equal(handle?.tryAcquireRetry('default'), true);
+  assert.equal(handle?.tryAcquireRetry('default'), false);
+  directory.refreshGauges();
+  assert.equal(stats.get('cluster.payment.circuit_breakers.default.rq_retry_open'), 1);
+  assert.equal(stats.get('cluster.payment.circuit_breakers.high.rq_retry_open'), 0);
+  assert.equal(stats.get('cluster.payment.circuit_breakers.default.remaining_retries'), 0);
+  assert.equal(stats.get('cluster.payment.circuit_breakers.default.remaining_cx'), 1024);
+  handle?.releaseRetry('default');
+});
+
+test('new thresholds hold for what is counted already', () => {
+  const { directory, tables } = setUp();
+  const config = (maxRetries: number): Cluster => cluster('payment', { thresholds: limited({ maxRetries }) });
+  directory.setCluster(config(5));
+  assert.equal(tables[0]?.get('payment')?.tryAcquireRetry('default'), true);
+  directory.setCluster(config(1));
+  assert.equal(tables[0]?.get('payment')?.tryAcquireRetry('default'), false);
+});

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterEach, test } from 'node:test';
+import { createServer, type TLSSocket } from 'node:tls';
+import { DevCa } from '../../certs/source/dev-ca.ts';
+import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
+import { SecretTable } from '../../proxy/tls/secret-table.ts';
+import type { ClusterHandle } from '../../proxy/upstream/contract.ts';
+import type { Cluster } from '../../xds-client/model/cluster.ts';
+import type { Endpoint } from '../../xds-client/model/endpoint.ts';
+import { assignment, cluster, endpoint } from '../cluster/support.ts';
+import { putCertificate, putTrust, upstreamTls, uriSan } from '../tls/support.ts';
+import { answering, anywhere, exchange, head, type Mesh, mesh, OK, serve, until } from './support.ts';
+
+const SERVER = 'spiffe://td/ns/pay/sa/server';
+const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+interface SecureServer {
+  readonly port: number;
+  readonly names: (string | false | null | undefined)[];
+}
+
+async function secureServer(onSocket = answering(() => OK)): Promise<SecureServer> {
+  const leaf = ca.issue({ spiffeId: SERVER, dnsNames: ['a.test'] });
+  const names: SecureServer['names'] = [];
+  const options = { cert: leaf.chain, key: leaf.key, ca: ca.rootPem, requestCert: true, rejectUnauthorized: true };
+  const open = new Set<TLSSocket>();
+  const server = createServer(options, (socket) => {
+    open.add(socket);
+    names.push(socket.servername);
+    socket.on('error', () => {});
+    onSocket(socket);
+  });
+  server.on('tlsClientError', () => {});
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanups.push(() => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  });
+  return { port: (server.address() as AddressInfo).port, names };
+}
+
+interface Fixture extends Mesh {
+  readonly secrets: SecretTable;
+  readonly cluster: ClusterHandle;
+}
+
+function fixture(target: Endpoint, changes: Partial<Cluster> = {}): Fixture {
+  const secrets = new SecretTable();
+  putCertificate(secrets, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/client' }));
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
+  const made = mesh({ tls: new WorkerTlsProvider(secrets, Date.now, () => {}) });
+  cleanups.push(() => made.table.destroy());
+  made.directory.setCluster(cluster('payment', { transportSocket: { kind: 'tls', tls: upstreamTls() }, ...changes }));
+  made.directory.setAssignment('payment', assignment('payment', [target]));
+  const handle = made.table.get('payment');
+  assert.ok(handle);
+  return { ...made, secrets, cluster: handle };
+}
+
+const to = (authority: string): Parameters<typeof exchange> extends [unknown, ...infer Rest] ? Rest : never => {
+  const request = head('GET', '/', authority);
+  return [request, { context: { ...anywhere, head: request } }];
+};
+
+test('a request goes over verified mTLS, and says who answered', async () => {
+  const server = await secureServer();
+  const { cluster: payment, stat } = fixture(endpoint('127.0.0.1', server.port));
+  const outcome = await exchange(payment, head('GET')).done;
+  assert.equal(outcome.status, 200);
+  assert.deepEqual(outcome.connection?.tls?.peer?.uriSans, [SERVER]);
+  assert.equal(stat('cluster.payment.ssl.handshake'), 1);
+});
+
+test('an endpoint with another identity gets no byte of the request', async () => {
+  const requests: string[] = [];
+  const server = await secureServer(
+    answering((line) => {
+      requests.push(line);
+      return OK;
+    }),
+  );
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan('spiffe://td/ns/pay/sa/other')] });
+  const outcome = await exchange(payment, head('POST')).done;
+  assert.equal(outcome.reason, 'connection-failure');
+  assert.match(outcome.details ?? '', /^TLS_error: .*verify SAN list/);
+  assert.equal(stat('cluster.payment.ssl.fail_verify_san'), 1);
+  assert.equal(stat('cluster.payment.upstream_cx_connect_fail'), 1);
+  assert.deepEqual(requests, []);
+});
+
+test('a missing secret fails the request, and nothing goes out in plaintext', async () => {
+  const server = await serve(answering(() => OK));
+  cleanups.push(server.close);
+  const common = {
+    ...upstreamTls().common,
+    certificates: [{ kind: 'sds', name: 'late', source: { kind: 'ads' } }],
+  } as const;
+  const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port), {
+    transportSocket: { kind: 'tls', tls: upstreamTls({}, common) },
+  });
+  const outcome = await exchange(payment, head('GET')).done;
+  assert.equal(outcome.reason, 'connection-failure');
+  assert.equal(outcome.details, 'TLS_error: Secret is not supplied by SDS');
+  assert.equal(server.accepted, 0);
+});
+
+test('an endpoint that does not speak TLS fails the connection', async () => {
+  const server = await serve((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  cleanups.push(server.close);
+  const { cluster: payment, stat } = fixture(endpoint('127.0.0.1', server.port));
+  const outcome = await exchange(payment, head('GET')).done;
+  assert.equal(outcome.reason, 'connection-failure');
+  assert.match(outcome.details ?? '', /^TLS_error: /);
+  assert.equal(stat('cluster.payment.ssl.connection_error'), 1);
+});
+
+test('auto_sni sends the authority’s name, and names do not share connections', async () => {
+  const server = await secureServer();
+  const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port), { autoSni: true });
+  for (const authority of ['a.test:8443', 'b.test', 'a.test']) {
+    assert.equal((await exchange(payment, ...to(authority)).done).status, 200);
+  }
+  assert.deepEqual(server.names, ['a.test', 'b.test']);
+});
+
+test('auto_san_validation wants the authority’s name in the certificate', async () => {
+  const server = await secureServer();
+  const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port), { autoSni: true, autoSanValidation: true });
+  assert.equal((await exchange(payment, ...to('a.test')).done).status, 200);
+  const refused = await exchange(payment, ...to('b.test')).done;
+  assert.equal(refused.reason, 'connection-failure');
+  assert.match(refused.details ?? '', /b\.test/);
+});
+
+test('auto_host_sni sends the endpoint’s hostname', async () => {
+  const server = await secureServer();
+  const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port, { hostname: 'pod-1.test' }), {
+    transportSocket: { kind: 'tls', tls: upstreamTls({ autoHostSni: true }) },
+  });
+  assert.equal((await exchange(payment, head('GET')).done).status, 200);
+  assert.deepEqual(server.names, ['pod-1.test']);
+});
+
+test('a changed trust ends idle connections, and requests under way finish', async () => {
+  let finish: (() => void) | undefined;
+  const server = await secureServer(
+    answering((line, socket) => {
+      if (!line.includes('/slow')) return OK;
+      finish = () => socket.write(OK);
+      return undefined;
+    }),
+  );
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  const slow = exchange(payment, head('GET', '/slow'));
+  await exchange(payment, head('GET')).done;
+  await until(() => finish !== undefined, 'the slow request arrived');
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
+  const next = await exchange(payment, head('GET')).done;
+  assert.equal(next.connection?.streamsStarted, 1, 'a new connection');
+  finish?.();
+  assert.equal((await slow.done).status, 200);
+  await until(() => stat('cluster.payment.upstream_cx_active') === 2, 'the idle one is gone');
+});
+
+test('the endpoint’s metadata chooses between TLS and plaintext', async () => {
+  const secure = await secureServer();
+  const plain = await serve(answering(() => OK));
+  cleanups.push(plain.close);
+  const marked = { metadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } };
+  const { cluster: payment, directory } = fixture(endpoint('127.0.0.1', secure.port, marked), {
+    transportSocket: { kind: 'raw' },
+    transportSocketMatches: [
+      { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: { kind: 'tls', tls: upstreamTls() } },
+    ],
+  });
+  assert.notEqual((await exchange(payment, head('GET')).done).connection?.tls, undefined);
+  directory.setAssignment('payment', assignment('payment', [endpoint('127.0.0.1', plain.port)]));
+  const outcome = await exchange(payment, head('GET')).done;
+  assert.equal(outcome.status, 200);
+  assert.equal(outcome.connection?.tls, undefined);
+});
