@@ -18,7 +18,8 @@ export interface TimerTarget {
 
 /** The fields belong to the wheel. */
 export class Timer {
-  readonly target: TimerTarget;
+  /** Changed only while it is disarmed: timers are handed on. */
+  target: TimerTarget;
   readonly kind: number;
   next: Timer | undefined = undefined;
   previous: Timer | undefined = undefined;
@@ -194,20 +195,24 @@ export class TimerWheel {
 
   /** Asks to be woken at the next slot that holds anything. */
   private plan(): void {
-    if (this.size === 0) return;
-    for (let tick = this.current + 1; tick < this.current + SLOTS; tick++) {
-      const head = this.near[tick & MASK] as Timer;
-      if (head.next !== head) return this.wakeFor(tick);
-      if ((tick & MASK) === 0) {
-        const block = this.far[(tick >>> 9) & MASK] as Timer;
-        if (block.next !== block) return this.wakeFor(tick);
-      }
-    }
-    for (let block = (this.current >>> 9) + 1; block <= (this.current >>> 9) + SLOTS; block++) {
-      const head = this.far[block & MASK] as Timer;
-      if (head.next !== head) return this.wakeFor(block << 9);
-    }
+    if (this.size > 0) this.wakeFor(this.nextUsedTick());
   }
+
+  private nextUsedTick(): number {
+    for (let tick = this.current + 1; tick < this.current + SLOTS; tick++) {
+      const opensBlock = (tick & MASK) === 0 && !isEmpty(this.far[(tick >>> 9) & MASK] as Timer);
+      if (opensBlock || !isEmpty(this.near[tick & MASK] as Timer)) return tick;
+    }
+    const first = (this.current >>> 9) + 1;
+    for (let block = first; block < first + SLOTS; block++) {
+      if (!isEmpty(this.far[block & MASK] as Timer)) return block << 9;
+    }
+    return this.current + SLOTS;
+  }
+}
+
+function isEmpty(head: Timer): boolean {
+  return head.next === head;
 }
 
 /** The process's wheel: woken by one `setTimeout` that keeps nothing alive. */

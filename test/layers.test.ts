@@ -77,7 +77,7 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
   ],
   'proxy/cluster': ['proxy/http', 'proxy/balancer', 'proxy/upstream', 'proxy/observe'],
   'proxy/listener': ['proxy/http', 'proxy/tls', 'proxy/observe'],
-  'proxy/filters/http': ['proxy/http', 'proxy/route', 'proxy/policy', 'proxy/observe'],
+  'proxy/filters/http': ['proxy/http', 'proxy/route', 'proxy/policy', 'proxy/observe', 'proxy/cluster/stats.ts'],
   'proxy/filters/network': [
     'proxy/http',
     'proxy/http1',

@@ -81,7 +81,8 @@ test('a postponed timer fires at its new time only', () => {
   assert.deepEqual(recorder.fired, []);
   clock.runTo(start + 1000, wheel);
   assert.equal(recorder.fired.length, 2);
-  assert.ok((recorder.fired[1] as number) >= start + 600 && (recorder.fired[1] as number) <= start + 620);
+  const at = recorder.fired.at(-1) ?? 0;
+  assert.ok(at >= start + 600 && at <= start + 620, `${at}`);
 });
 
 test('a postponed timer may also move to an earlier time', () => {
@@ -126,7 +127,8 @@ test('a timer armed from a timer fires in its turn', () => {
   wheel.arm(timer, 5120);
   clock.runTo(start + 30_000, wheel);
   assert.equal(times.length, 5);
-  assert.ok((times[4] as number) >= 25_600 && (times[4] as number) < 25_720, `${times[4]}`);
+  const last = times.at(-1) ?? 0;
+  assert.ok(last >= 25_600 && last < 25_720, `${last}`);
 });
 
 test('the wheel asks to be woken rarely when only far timers are armed', () => {

@@ -73,6 +73,8 @@ export class StreamInfo {
   /** Path as it came, before any rewrite. */
   originalPath: string;
   requestId: string | undefined = undefined;
+  /** The client's address where a trusted hop told it (`x-forwarded-for`), otherwise the connection's. */
+  clientAddress: string | undefined = undefined;
   response: ResponseHead | undefined = undefined;
   responseTrailers: HeaderMap | undefined = undefined;
   requestTrailers: HeaderMap | undefined = undefined;
@@ -104,6 +106,8 @@ export class StreamInfo {
   /** Of the TLS connection to the upstream, when there is one. */
   upstreamTls: TlsInfo | undefined = undefined;
   attemptCount = 0;
+  /** An attempt's bytes may have reached the application: what the response says of it must not be `unprocessed`. */
+  maybeProcessed = false;
   /** Filled only when an attempt failed or when the request is traced. */
   attempts: Attempt[] | undefined = undefined;
   /** The span's ids when sampled; `undefined` allocates nothing. */

@@ -26,7 +26,7 @@ export function isIdempotent(method: string): boolean {
 /** Whether a route's metadata lets an `Idempotency-Key` stand for idempotency. Anything but `true` is no. */
 export function allowsIdempotencyKey(metadata: Metadata): boolean {
   const settings: { readonly [key: string]: Json } | undefined = metadata[RETRY_METADATA];
-  return settings !== undefined && settings['idempotency_key'] === true;
+  return settings !== undefined && settings.idempotency_key === true;
 }
 
 /** Whether the request carries a key that is not empty. An empty one identifies nothing. */

@@ -1,0 +1,687 @@
+/**
+ * One request's way to its cluster and back. Over 300 lines because it is one state machine: who may still answer, what
+ * may still be sent again and which clock runs are one question.
+ *
+ * Order in `onRequestHead`: route before cluster, cluster before timeouts (they read the request's headers), timeouts
+ * before retry (both take headers off), header changes last, so that they see what the upstream will see.
+ */
+import type { Json } from '../../../../xds-client/model/common.ts';
+import type { RouteAction } from '../../../../xds-client/model/route.ts';
+import { ClusterStat } from '../../../cluster/stats.ts';
+import { keepBytes } from '../../../http/bytes.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers.ts';
+import type { ResetReason } from '../../../http/stream.ts';
+import { type AttemptClass, ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
+import { classOfReset, classOfResponse, UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
+import { exponentialBackoff, rateLimitedBackoff } from '../../../policy/backoff.ts';
+import { hasIdempotencyKey, isIdempotent } from '../../../policy/idempotency.ts';
+import { mayRepeat, resetCondition, responseCondition } from '../../../policy/retry.ts';
+import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
+import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
+import { redirectLocation, rewriteHost, rewritePath } from '../../../route/rewrite.ts';
+import { Timer, type TimerTarget } from '../../../timers.ts';
+import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
+import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
+import { type AttemptOwner, UpstreamAttempt } from './attempt.ts';
+import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
+import { setAuthority, setPath } from './request-rewrite.ts';
+import type { ClusterResponses, NamedResponses } from './response-stats.ts';
+import type { RoutePlan } from './route-plan.ts';
+import type { Router } from './router.ts';
+import { RouterStat } from './stats.ts';
+
+const {
+  retry_or_shadow_abandoned: ABANDONED,
+  upstream_rq_per_try_idle_timeout: PER_TRY_IDLE_TIMEOUT,
+  upstream_rq_per_try_timeout: PER_TRY_TIMEOUT,
+  upstream_rq_retry: RETRY,
+  upstream_rq_retry_backoff_exponential: RETRY_EXPONENTIAL,
+  upstream_rq_retry_backoff_ratelimited: RETRY_RATELIMITED,
+  upstream_rq_retry_limit_exceeded: RETRY_LIMIT,
+  upstream_rq_retry_overflow: RETRY_OVERFLOW,
+  upstream_rq_retry_success: RETRY_SUCCESS,
+  upstream_rq_timeout: TIMEOUT,
+} = ClusterStat;
+const { RQ_TOTAL, NO_ROUTE, NO_CLUSTER, RQ_DIRECT_RESPONSE, RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED } = RouterStat;
+
+const GLOBAL_TIMER = 0;
+const BACKOFF_TIMER = 1;
+
+export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, LoadBalancerContext {
+  // LoadBalancerContext: the stream is its own, so that a choice allocates nothing.
+  readonly downstream: ConnectionInfo;
+  hash: bigint | undefined = undefined;
+  metadataMatch: { readonly [key: string]: Json } | undefined = undefined;
+  avoid: Host[] | undefined = undefined;
+  hostSelectionMaxAttempts = 1;
+  head: RequestHead | undefined = undefined;
+
+  private readonly router: Router;
+  private readonly sink: ResponseSink;
+  private readonly info: StreamInfo;
+  private matched: MatchedRoute | undefined = undefined;
+  private plan: RoutePlan | undefined = undefined;
+  private action: RouteAction | undefined = undefined;
+  private cluster: ClusterHandle | undefined = undefined;
+  private responses: ClusterResponses | undefined = undefined;
+  private virtualCluster: NamedResponses | undefined = undefined;
+  private routeScope: NamedResponses | undefined = undefined;
+  private internal = false;
+
+  private attempt: UpstreamAttempt | undefined = undefined;
+  private lastRecorded: UpstreamAttempt | undefined = undefined;
+  private spanEnded: UpstreamAttempt | undefined = undefined;
+  private retry: CompiledRetry | undefined = undefined;
+  private retriesLeft = 0;
+  private retries = 0;
+  /** One of the cluster's `max_retries` is ours. */
+  private retryHeld = false;
+
+  /** Received and either not sent yet or kept for another attempt. */
+  private body: Buffer[] | undefined = undefined;
+  private bodyBytes = 0;
+  private bodyLimit = 0;
+  private trailers: HeaderMap | undefined = undefined;
+  private requestEnded = false;
+  private requestEndedAt = 0;
+  private upstreamBlocked = false;
+  private requestPaused = false;
+  private responsePaused = false;
+  private responseStarted = false;
+  private over = false;
+
+  private globalMs = 0;
+  private perTryMs = 0;
+  private timer: Timer | undefined = undefined;
+  private backoff: Timer | undefined = undefined;
+
+  constructor(router: Router, sink: ResponseSink) {
+    this.router = router;
+    this.sink = sink;
+    this.info = sink.info;
+    this.downstream = sink.info.connection;
+  }
+
+  // The request.
+
+  onRequestHead(head: RequestHead, end: boolean): void {
+    const { router, info, sink } = this;
+    router.stats.inc(RQ_TOTAL);
+    const matched = sink.matchedRoute();
+    if (matched === undefined) {
+      router.stats.inc(NO_ROUTE);
+      info.flags |= ResponseFlag.NoRouteFound;
+      sink.sendLocalReply(404, '', Details.routeNotFound);
+      return;
+    }
+    this.matched = matched;
+    this.head = head;
+    const plan = router.plans.of(matched);
+    this.plan = plan;
+    const { action } = matched.decision.route;
+    if (action.kind === 'redirect' || action.kind === 'direct-response') {
+      this.answerDirectly(matched, plan, head);
+      return;
+    }
+    const name = matched.choice?.name;
+    const cluster = name === undefined ? undefined : router.dependencies.clusters.get(name);
+    if (action.kind !== 'route' || cluster === undefined) {
+      router.stats.inc(NO_CLUSTER);
+      info.flags |= ResponseFlag.NoClusterFound;
+      sink.sendLocalReply(action.kind === 'route' ? action.clusterNotFoundStatus : 503, '', Details.clusterNotFound);
+      return;
+    }
+    this.action = action;
+    this.cluster = cluster;
+    this.responses = router.responsesOf(cluster);
+    info.cluster = cluster.name;
+    this.internal = head.headers.get('x-envoy-internal') === 'true';
+    this.countScopes(matched);
+    this.metadataMatch = plan.metadataMatch;
+    this.prepare(head, plan, action);
+    if (end) this.endRequest();
+    this.startAttempt();
+  }
+
+  onRequestData(chunk: Buffer, end: boolean): void {
+    if (this.over || this.cluster === undefined) return;
+    const attempt = this.attempt;
+    const stream = attempt?.stream;
+    if (this.retry !== undefined && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
+    if (stream === undefined || this.retry !== undefined) {
+      // Nobody waits for the rest of a request whose response is complete.
+      if (attempt?.over === true && this.responseStarted) return;
+      this.body ??= [];
+      this.body.push(keepBytes(chunk));
+      this.bodyBytes += chunk.length;
+    }
+    if (end) this.endRequest();
+    if (stream === undefined || attempt === undefined) {
+      this.updatePause();
+      return;
+    }
+    if (end) attempt.requestSent = true;
+    if (!stream.sendData(chunk, end)) this.blockUpstream(attempt);
+    if (end) this.upstreamRequestDone(attempt);
+  }
+
+  onRequestTrailers(trailers: HeaderMap): void {
+    if (this.over || this.cluster === undefined) return;
+    this.trailers = trailers;
+    this.endRequest();
+    const attempt = this.attempt;
+    if (attempt?.stream === undefined) return;
+    attempt.requestSent = true;
+    attempt.stream.sendTrailers(trailers);
+    this.upstreamRequestDone(attempt);
+  }
+
+  onDownstreamDrain(): void {
+    if (!this.responsePaused) return;
+    this.responsePaused = false;
+    this.attempt?.stream?.resume();
+  }
+
+  onDestroy(): void {
+    if (this.over) return;
+    const { attempt } = this;
+    if (attempt !== undefined && !attempt.over) {
+      if (attempt.bytesSent) this.info.maybeProcessed = true;
+      this.record(attempt, classOfReset('local-reset', attempt.bytesSent), 'cancelled', 'the downstream is gone');
+      this.endSpan(attempt);
+    }
+    this.end();
+  }
+
+  private answerDirectly(matched: MatchedRoute, plan: RoutePlan, head: RequestHead): void {
+    const { router, sink } = this;
+    const { route } = matched.decision;
+    const { action } = route;
+    router.stats.inc(RQ_DIRECT_RESPONSE);
+    if (action.kind === 'redirect') {
+      const location = redirectLocation(action, route.match.path, head);
+      sink.sendLocalReply(action.status, '', Details.directResponse, (headers) => headers.set('location', location));
+    } else if (action.kind === 'direct-response') {
+      sink.sendLocalReply(action.status, plan.directBody, Details.directResponse);
+    }
+  }
+
+  private countScopes(matched: MatchedRoute): void {
+    const { virtualHost, route } = matched.decision;
+    if (virtualHost.virtualClusters.length > 0) {
+      const name = this.sink.virtualCluster();
+      if (name !== undefined) {
+        this.info.virtualClusterName = name === 'other' ? undefined : name;
+        this.virtualCluster = this.router.virtualClusterOf(virtualHost, name);
+        this.virtualCluster.total.inc();
+      }
+    }
+    if (route.statPrefix !== undefined) {
+      this.routeScope = this.router.routeScopeOf(virtualHost, route.statPrefix);
+      this.routeScope.total.inc();
+    }
+  }
+
+  private prepare(head: RequestHead, plan: RoutePlan, action: RouteAction): void {
+    const { headers } = head;
+    const grpc =
+      action.grpcTimeoutHeaderMaxMs !== undefined &&
+      (headers.get('content-type')?.startsWith('application/grpc') ?? false);
+    this.globalMs = globalTimeout(action, headers, grpc);
+    this.perTryMs = perTryTimeout(plan.retryPolicy, headers, this.globalMs);
+    const retry = retryForRequest(plan.retry, headers);
+    if (retry !== undefined) {
+      this.retry = retry;
+      this.retriesLeft = retry.numRetries;
+      const policy = plan.retryPolicy;
+      if (policy?.avoidPreviousHosts) {
+        this.avoid = [];
+        this.hostSelectionMaxAttempts = policy.hostSelectionMaxAttempts;
+      }
+    }
+    const { decision, choice } = this.matched as MatchedRoute;
+    const { route, virtualHost } = decision;
+    this.bodyLimit =
+      route.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? this.router.bufferLimitBytes;
+    plan.changeRequest(headers, this.info);
+    if (plan.rewritesHost) {
+      // The path as it came decides on a host that is made of it.
+      const authority = rewriteHost(action, choice?.weighted, head);
+      if (authority !== undefined && authority !== '') setAuthority(action, head, authority);
+    }
+    if (plan.rewritesPath) setPath(head, rewritePath(action, route.match.path, head.path));
+    if (grpc) {
+      const expected = expectedTimeout(this.globalMs, this.perTryMs, 0);
+      if (expected > 0) headers.set('grpc-timeout', formatGrpcTimeout(expected));
+    }
+  }
+
+  private endRequest(): void {
+    this.requestEnded = true;
+    const now = this.router.dependencies.now();
+    this.requestEndedAt = now;
+    if (this.globalMs > 0 && this.timer === undefined) {
+      this.timer = new Timer(this, GLOBAL_TIMER);
+      this.router.dependencies.timers.armAt(this.timer, now + this.globalMs);
+    }
+  }
+
+  // Attempts.
+
+  private startAttempt(): void {
+    const { router, info } = this;
+    const { dependencies } = router;
+    const cluster = this.cluster as ClusterHandle;
+    const head = this.head as RequestHead;
+    const action = this.action as RouteAction;
+    info.attemptCount++;
+    const now = dependencies.now();
+    if (!router.config.suppressEnvoyHeaders) {
+      const elapsed = this.requestEnded ? now - this.requestEndedAt : 0;
+      const expected = expectedTimeout(this.globalMs, this.perTryMs, elapsed);
+      if (expected > 0) head.headers.set('x-envoy-expected-rq-timeout-ms', String(expected));
+    }
+    if ((this.matched as MatchedRoute).decision.virtualHost.includeRequestAttemptCount) {
+      head.headers.set('x-envoy-attempt-count', String(info.attemptCount));
+    }
+    const host = cluster.choose(this, action.priority);
+    if (host === undefined) {
+      info.flags |= ResponseFlag.NoHealthyUpstream;
+      this.reply(503, Body.noHealthyUpstream, Details.noHealthyUpstream);
+      return;
+    }
+    info.endpoint = host.endpoint;
+    const { hostname } = host.endpoint;
+    if (action.hostRewrite?.kind === 'auto' && hostname !== '') setAuthority(action, head, hostname);
+    if (info.trace !== undefined) dependencies.tracer?.startAttempt(info.trace, head);
+    const attempt = new UpstreamAttempt(this, host, dependencies.timers, now);
+    this.attempt = attempt;
+    attempt.wait(cluster.newStream(host, action.priority, head.version, attempt, attempt, this));
+  }
+
+  onAttemptReady(attempt: UpstreamAttempt): void {
+    const { info } = this;
+    const { stream, connection } = attempt;
+    if (stream === undefined || connection === undefined) return;
+    info.upstreamLocalAddress = connection.localAddress;
+    info.upstreamProtocol = connection.protocol;
+    info.upstreamTls = connection.tls;
+    info.upstreamRequestFirstByteAt = this.router.dependencies.now();
+    const { body, trailers } = this;
+    const pieces = body === undefined ? 0 : body.length;
+    const last = this.requestEnded && trailers === undefined;
+    if (last && pieces === 0) attempt.requestSent = true;
+    let writable = stream.sendHead(this.head as RequestHead, last && pieces === 0);
+    if (body !== undefined && pieces > 0) {
+      // What is not kept for a replay is let go now: from here on data goes straight through.
+      if (this.retry === undefined) this.dropBody();
+      for (let i = 0; i < pieces && !attempt.over; i++) {
+        const end = last && i === pieces - 1;
+        if (end) attempt.requestSent = true;
+        writable = stream.sendData(body[i] as Buffer, end);
+      }
+    }
+    if (trailers !== undefined && !attempt.over) {
+      attempt.requestSent = true;
+      stream.sendTrailers(trailers);
+    }
+    if (attempt.over) return;
+    const policy = (this.plan as RoutePlan).retryPolicy;
+    if (policy?.perTryIdleTimeoutMs) attempt.limitIdle(policy.perTryIdleTimeoutMs);
+    if (attempt.requestSent) this.upstreamRequestDone(attempt);
+    if (writable) this.updatePause();
+    else this.blockUpstream(attempt);
+  }
+
+  onAttemptInformational(head: ResponseHead): void {
+    if (!this.responseStarted) this.sink.sendInformational(head);
+  }
+
+  onAttemptHead(attempt: UpstreamAttempt, head: ResponseHead, end: boolean): void {
+    const { info } = this;
+    const { dependencies, config } = this.router;
+    const { status, headers } = head;
+    const now = dependencies.now();
+    info.upstreamResponseFirstByteAt = now;
+    (this.cluster as ClusterHandle).report(attempt.host, { status });
+    let known: AttemptClass = 'answered';
+    if (headers.has(UNPROCESSED_HEADER)) {
+      known = classOfResponse(head, isMesh(attempt));
+      headers.remove(UNPROCESSED_HEADER);
+    }
+    if (known === 'answered') info.maybeProcessed = true;
+    const { retry } = this;
+    if (retry !== undefined) {
+      const condition = responseCondition(retry, status, headers);
+      if (condition !== 0) {
+        if (this.tryAgain(attempt, condition, known, String(status), headers)) {
+          this.responses?.countRetried(status);
+          this.endSpan(attempt);
+          attempt.abandon();
+          return;
+        }
+      } else if (this.retries > 0) this.count(RETRY_SUCCESS);
+      this.releaseRetry();
+    }
+    if (info.attempts !== undefined || info.trace !== undefined) {
+      if (this.lastRecorded !== attempt) this.record(attempt, known, String(status), 'the response was forwarded');
+    }
+    this.countCode(status);
+    if (!config.suppressEnvoyHeaders) {
+      const since = this.requestEnded ? this.requestEndedAt : attempt.startedAt;
+      headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.floor(now - since))));
+    }
+    if ((this.matched as MatchedRoute).decision.virtualHost.includeAttemptCountInResponse) {
+      headers.set('x-envoy-attempt-count', String(info.attemptCount));
+    }
+    this.plan?.changeResponse(headers, info);
+    info.responseCodeDetails = Details.viaUpstream;
+    this.responseStarted = true;
+    if (this.retry !== undefined) {
+      this.retry = undefined;
+      if (attempt.stream !== undefined) this.dropBody();
+    }
+    if (end) this.upstreamDone(now);
+    if (!this.sink.sendHead(head, end)) this.blockDownstream(attempt);
+  }
+
+  onAttemptData(attempt: UpstreamAttempt, chunk: Buffer, end: boolean): void {
+    if (end) this.upstreamDone(this.router.dependencies.now());
+    if (!this.sink.sendData(chunk, end)) this.blockDownstream(attempt);
+  }
+
+  onAttemptTrailers(_attempt: UpstreamAttempt, trailers: HeaderMap): void {
+    this.upstreamDone(this.router.dependencies.now());
+    this.sink.sendTrailers(trailers);
+  }
+
+  onAttemptReset(attempt: UpstreamAttempt, reason: ResetReason, details: string | undefined): void {
+    const { info } = this;
+    const known = classOfReset(reason, attempt.bytesSent);
+    if (known === 'unknown') info.maybeProcessed = true;
+    this.endSpan(attempt);
+    if (reason !== 'overflow') (this.cluster as ClusterHandle).report(attempt.host, { failure: reason });
+    const transport = details === undefined ? undefined : underscored(details);
+    if (transport !== undefined) info.upstreamTransportFailureReason = transport;
+    if (this.responseStarted) {
+      info.flags |= flagOfReset(reason);
+      info.responseCodeDetails = detailsOfReset(reason, true, transport);
+      this.record(attempt, known, reason, 'the response had begun');
+      this.resetDownstream();
+      return;
+    }
+    if (this.retryAfterReset(attempt, reason, known)) return;
+    info.flags |= flagOfReset(reason);
+    if (reason === 'overflow') info.endpoint = undefined;
+    this.reply(
+      statusOfReset(reason),
+      bodyOfReset(reason),
+      detailsOfReset(reason, false, transport),
+      reason === 'overflow',
+    );
+  }
+
+  onAttemptDrain(): void {
+    this.upstreamBlocked = false;
+    this.updatePause();
+  }
+
+  onAttemptTimeout(attempt: UpstreamAttempt, idle: boolean): void {
+    const { info } = this;
+    const cluster = this.cluster as ClusterHandle;
+    cluster.stats.inc(idle ? PER_TRY_IDLE_TIMEOUT : PER_TRY_TIMEOUT);
+    cluster.report(attempt.host, { status: 504 });
+    attempt.abandon();
+    this.endSpan(attempt);
+    const known = classOfReset('local-reset', attempt.bytesSent);
+    if (known === 'unknown') info.maybeProcessed = true;
+    const details = idle ? Details.perTryIdleTimeout : Details.perTryTimeout;
+    if (this.responseStarted) {
+      info.flags |= ResponseFlag.UpstreamRequestTimeout;
+      info.responseCodeDetails = details;
+      this.resetDownstream();
+      return;
+    }
+    if (this.retryAfterReset(attempt, 'local-reset', known)) return;
+    info.flags |= ResponseFlag.UpstreamRequestTimeout;
+    this.reply(504, Body.requestTimeout, details);
+  }
+
+  onTimer(kind: number): void {
+    if (this.over) return;
+    if (kind === BACKOFF_TIMER) this.startAttempt();
+    else if (kind === GLOBAL_TIMER) this.onGlobalTimeout();
+  }
+
+  private onGlobalTimeout(): void {
+    const { info, attempt } = this;
+    if (this.cluster === undefined) return;
+    this.count(TIMEOUT);
+    if (attempt !== undefined && !attempt.over) {
+      if (!attempt.answered) this.cluster.report(attempt.host, { status: 504 });
+      attempt.abandon();
+      this.endSpan(attempt);
+      const known = classOfReset('local-reset', attempt.bytesSent);
+      if (known === 'unknown') info.maybeProcessed = true;
+      this.record(attempt, known, 'timeout', `the route's ${this.globalMs} ms are over`);
+    }
+    info.flags |= ResponseFlag.UpstreamRequestTimeout;
+    if (this.responseStarted) {
+      info.responseCodeDetails = Details.responseTimeout;
+      this.resetDownstream();
+    } else this.reply(504, Body.requestTimeout, Details.responseTimeout);
+  }
+
+  // Retry.
+
+  private retryAfterReset(attempt: UpstreamAttempt, reason: ResetReason, known: AttemptClass): boolean {
+    const { retry } = this;
+    if (retry === undefined) {
+      this.record(attempt, known, reason, 'the route does not retry');
+      return false;
+    }
+    const condition = resetCondition(retry.on, reason, attempt.stream !== undefined || attempt.bytesSent);
+    if (condition !== 0) return this.tryAgain(attempt, condition, known, reason, undefined);
+    this.releaseRetry();
+    this.record(attempt, known, reason, `no condition of ${conditionNames(retry.on)} is met`);
+    return false;
+  }
+
+  /** Plans another attempt, or notes why there is none. */
+  private tryAgain(
+    attempt: UpstreamAttempt,
+    condition: number,
+    known: AttemptClass,
+    outcome: string,
+    headers: HeaderMap | undefined,
+  ): boolean {
+    const { info } = this;
+    const cluster = this.cluster as ClusterHandle;
+    const head = this.head as RequestHead;
+    this.releaseRetry();
+    const repeat = mayRepeat(known, {
+      method: head.method,
+      idempotent: isIdempotent(head.method),
+      idempotencyKey: hasIdempotencyKey(head.headers),
+      keyAllowed: (this.plan as RoutePlan).keyAllowed,
+    });
+    if (!repeat.retry) {
+      this.record(attempt, known, outcome, `not retried: ${repeat.reason}`);
+      return false;
+    }
+    if (this.retriesLeft === 0) {
+      info.flags |= ResponseFlag.UpstreamRetryLimitExceeded;
+      this.count(RETRY_LIMIT);
+      this.record(attempt, known, outcome, `not retried: all ${this.retries} retries are used`);
+      return false;
+    }
+    this.retriesLeft--;
+    if (!cluster.tryAcquireRetry((this.action as RouteAction).priority)) {
+      info.flags |= ResponseFlag.UpstreamOverflow;
+      this.count(RETRY_OVERFLOW);
+      this.record(attempt, known, outcome, 'not retried: the cluster has no retry left to give');
+      return false;
+    }
+    this.retryHeld = true;
+    this.retries++;
+    this.count(RETRY);
+    this.record(attempt, known, outcome, `retried on ${conditionNames(condition)}: ${repeat.reason}`);
+    this.avoid?.push(attempt.host);
+    this.upstreamBlocked = false;
+    this.scheduleRetry(cluster, headers);
+    return true;
+  }
+
+  private scheduleRetry(cluster: ClusterHandle, headers: HeaderMap | undefined): void {
+    const { dependencies } = this.router;
+    const policy = this.retry as CompiledRetry;
+    const asked =
+      headers === undefined || policy.rateLimited === undefined
+        ? undefined
+        : rateLimitedBackoff(policy.rateLimited, headers, dependencies.wallClock(), dependencies.random());
+    cluster.stats.inc(asked === undefined ? RETRY_EXPONENTIAL : RETRY_RATELIMITED);
+    const wait = asked ?? exponentialBackoff(policy.baseMs, policy.maxMs, this.retries, dependencies.random());
+    this.backoff ??= new Timer(this, BACKOFF_TIMER);
+    dependencies.timers.arm(this.backoff, wait);
+    this.updatePause();
+  }
+
+  private releaseRetry(): void {
+    if (!this.retryHeld) return;
+    this.retryHeld = false;
+    this.cluster?.releaseRetry((this.action as RouteAction).priority);
+  }
+
+  /** The body outgrew what may be kept: it goes out once, whole, and never in part a second time. */
+  private giveUpReplay(): void {
+    this.retry = undefined;
+    this.releaseRetry();
+    this.cluster?.stats.inc(ABANDONED);
+    if (this.attempt?.stream !== undefined) this.dropBody();
+  }
+
+  // Ends.
+
+  private upstreamRequestDone(attempt: UpstreamAttempt): void {
+    this.info.upstreamRequestLastByteAt = this.info.upstreamRequestFirstByteAt;
+    if (this.perTryMs > 0) attempt.limit(this.perTryMs);
+  }
+
+  /** The response is complete; what follows is its last part on the way to the downstream. */
+  private upstreamDone(now: number): void {
+    this.info.upstreamResponseLastByteAt = now;
+    if (this.requestEnded && !this.info.healthCheck) {
+      const took = now - this.requestEndedAt;
+      this.responses?.time(took, this.internal);
+      this.virtualCluster?.time.record(took);
+      this.routeScope?.time.record(took);
+    }
+    if (this.attempt !== undefined) this.endSpan(this.attempt);
+    if (this.timer !== undefined) this.router.dependencies.timers.cancel(this.timer);
+  }
+
+  private reply(status: number, body: string, details: string, overloaded = false): void {
+    const { info, router } = this;
+    this.countCode(status);
+    this.end();
+    const { includeAttemptCountInResponse } = (this.matched as MatchedRoute).decision.virtualHost;
+    this.sink.sendLocalReply(status, body, details, (headers) => {
+      if (overloaded && !router.config.suppressEnvoyHeaders) headers.set('x-envoy-overloaded', 'true');
+      if (includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(info.attemptCount));
+    });
+  }
+
+  private resetDownstream(): void {
+    this.router.stats.inc(RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+    this.end();
+    this.sink.resetStream('connection-termination');
+  }
+
+  private end(): void {
+    this.over = true;
+    const { timers } = this.router.dependencies;
+    this.attempt?.abandon();
+    if (this.timer !== undefined) timers.cancel(this.timer);
+    if (this.backoff !== undefined) timers.cancel(this.backoff);
+    this.releaseRetry();
+    this.dropBody();
+  }
+
+  private dropBody(): void {
+    this.body = undefined;
+    this.bodyBytes = 0;
+  }
+
+  private record(attempt: UpstreamAttempt, known: AttemptClass, outcome: string, decision: string): void {
+    const { info } = this;
+    const now = this.router.dependencies.now();
+    this.lastRecorded = attempt;
+    info.attempts ??= [];
+    info.attempts.push({
+      endpoint: attempt.host.endpoint,
+      startedAt: attempt.startedAt,
+      endedAt: now,
+      class: known,
+      outcome,
+      decision,
+    });
+  }
+
+  /** Ends the attempt's span, once. */
+  private endSpan(attempt: UpstreamAttempt): void {
+    const { trace } = this.info;
+    if (trace === undefined || this.spanEnded === attempt) return;
+    this.spanEnded = attempt;
+    this.router.dependencies.tracer?.endAttempt(trace, this.info, attempt.startedAt);
+  }
+
+  private count(index: number): void {
+    this.cluster?.stats.inc(index);
+    const { virtualCluster, routeScope } = this;
+    if (virtualCluster === undefined && routeScope === undefined) return;
+    for (const scope of [virtualCluster, routeScope]) {
+      if (scope === undefined) continue;
+      if (index === RETRY) scope.retry.inc();
+      else if (index === RETRY_LIMIT) scope.retryLimitExceeded.inc();
+      else if (index === RETRY_OVERFLOW) scope.retryOverflow.inc();
+      else if (index === RETRY_SUCCESS) scope.retrySuccess.inc();
+      else if (index === TIMEOUT) scope.timeout.inc();
+    }
+  }
+
+  private countCode(status: number): void {
+    this.responses?.count(status, this.internal);
+    this.virtualCluster?.codes.count(status);
+    this.routeScope?.codes.count(status);
+  }
+
+  // Backpressure.
+
+  private blockUpstream(attempt: UpstreamAttempt): void {
+    if (attempt.over) return;
+    this.upstreamBlocked = true;
+    this.updatePause();
+  }
+
+  private blockDownstream(attempt: UpstreamAttempt): void {
+    if (attempt.over || this.responsePaused) return;
+    this.responsePaused = true;
+    attempt.stream?.pause();
+  }
+
+  private updatePause(): void {
+    const waiting = this.attempt?.stream === undefined && this.bodyBytes > this.bodyLimit;
+    const pause = !this.requestEnded && (this.upstreamBlocked || waiting);
+    if (pause === this.requestPaused) return;
+    this.requestPaused = pause;
+    if (pause) this.sink.pauseRequest();
+    else this.sink.resumeRequest();
+  }
+}
+
+/** The endpoint proved to be a workload of the mesh: a verified certificate with a SPIFFE id. */
+function isMesh(attempt: UpstreamAttempt): boolean {
+  const tls = attempt.connection?.tls;
+  return tls?.peerValidated === true && (tls.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false);
+}

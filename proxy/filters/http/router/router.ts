@@ -1,0 +1,96 @@
+/**
+ * The router: what every request of one connection manager shares. The work on one request is in ./router-stream.ts.
+ */
+import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
+import type { VirtualHost } from '../../../../xds-client/model/route.ts';
+import type { StatBlock, StatsStore } from '../../../observe/stats/contract.ts';
+import type { Tracer } from '../../../observe/tracing/contract.ts';
+import type { TimerWheel } from '../../../timers.ts';
+import type { ClusterHandle, ClusterTable } from '../../../upstream/contract.ts';
+import type { RequestSink, ResponseSink } from '../stream-ends.ts';
+import { ClusterResponses, NamedResponses } from './response-stats.ts';
+import { RoutePlans } from './route-plan.ts';
+import { RouterStream } from './router-stream.ts';
+import { ROUTER_STATS } from './stats.ts';
+
+/** `envoy.filters.http.router`. */
+export const ROUTER_TYPE_URL = 'envoy.extensions.filters.http.router.v3.Router';
+
+/** The router's own configuration, as its decoder gives it. */
+export interface RouterConfig {
+  /** No `x-envoy-*` on the response but what the upstream sent, none but the attempt count on the request. */
+  readonly suppressEnvoyHeaders: boolean;
+}
+
+export interface RouterDependencies {
+  readonly clusters: ClusterTable;
+  readonly stats: StatsStore;
+  readonly timers: TimerWheel;
+  readonly tracer: Tracer | undefined;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Milliseconds since the epoch. */
+  wallClock(): number;
+  random(): number;
+}
+
+interface CountedCluster {
+  readonly block: StatBlock;
+  readonly responses: ClusterResponses;
+}
+
+export class Router {
+  readonly dependencies: RouterDependencies;
+  readonly config: RouterConfig;
+  readonly plans = new RoutePlans();
+  /** `http.<prefix>.`: no_route and its like. */
+  readonly stats: StatBlock;
+  /** Replay limit where neither route nor virtual host sets one. */
+  readonly bufferLimitBytes: number;
+  private readonly clusters = new Map<string, CountedCluster>();
+  private readonly named = new Map<string, NamedResponses>();
+
+  constructor(
+    dependencies: RouterDependencies,
+    config: RouterConfig,
+    manager: Pick<HttpConnectionManager, 'statPrefix'>,
+    bufferLimitBytes: number,
+  ) {
+    this.dependencies = dependencies;
+    this.config = config;
+    this.stats = dependencies.stats.block(`http.${manager.statPrefix}.`, ROUTER_STATS);
+    this.bufferLimitBytes = bufferLimitBytes;
+  }
+
+  /** One request's stream. */
+  create(downstream: ResponseSink): RequestSink {
+    return new RouterStream(this, downstream);
+  }
+
+  /** Where a cluster's responses are counted. A cluster that was replaced is counted afresh under the same names. */
+  responsesOf(cluster: ClusterHandle): ClusterResponses {
+    const known = this.clusters.get(cluster.name);
+    if (known !== undefined && known.block === cluster.stats) return known.responses;
+    const prefix = `cluster.${cluster.config.altStatName ?? cluster.name}.`;
+    const responses = new ClusterResponses(this.dependencies.stats, prefix);
+    this.clusters.set(cluster.name, { block: cluster.stats, responses });
+    return responses;
+  }
+
+  virtualClusterOf(virtualHost: VirtualHost, name: string): NamedResponses {
+    return this.scope(`vhost.${virtualHost.name}.vcluster.${name}.`);
+  }
+
+  routeScopeOf(virtualHost: VirtualHost, statPrefix: string): NamedResponses {
+    return this.scope(`vhost.${virtualHost.name}.route.${statPrefix}.`);
+  }
+
+  private scope(prefix: string): NamedResponses {
+    let scope = this.named.get(prefix);
+    if (scope === undefined) {
+      scope = new NamedResponses(this.dependencies.stats, prefix);
+      this.named.set(prefix, scope);
+    }
+    return scope;
+  }
+}

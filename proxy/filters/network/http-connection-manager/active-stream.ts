@@ -1,0 +1,491 @@
+/**
+ * One downstream request from head to access log: the connection manager's end of the filter chain. Over 300 lines
+ * because it is the one place where a request begins, is answered and ends.
+ *
+ * Order in `start`: refusals that need no route, then the head's clean-up, then the trace (it reads the cleaned head),
+ * then clocks, then the filters.
+ */
+import type { ExtensionConfig } from '../../../../xds-client/model/common.ts';
+import type { HeaderMap, ResponseHead } from '../../../http/headers.ts';
+import { HeaderMap as Headers } from '../../../http/headers.ts';
+import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
+import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
+import { UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
+import type { RouteTable } from '../../../route/table.ts';
+import { chooseCluster } from '../../../route/weighted.ts';
+import { Timer, type TimerTarget } from '../../../timers.ts';
+import { type ChainOwner, ChainRun } from '../../http/chain.ts';
+import type { MatchedRoute, RequestSink } from '../../http/stream-ends.ts';
+import type { HttpConnection } from './connection.ts';
+import { reasonOf } from './local-reply.ts';
+import type { HttpManager } from './manager.ts';
+import { appendVia, mutateRequest } from './request-headers.ts';
+import { ListenerHttpStat, ManagerStat } from './stats.ts';
+import { streamDuration, streamIdleTimeout } from './stream-times.ts';
+
+const {
+  DOWNSTREAM_RQ_1XX: RQ_1XX,
+  DOWNSTREAM_RQ_ACTIVE: RQ_ACTIVE,
+  DOWNSTREAM_RQ_COMPLETED: RQ_COMPLETED,
+  DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION: RQ_FAILED_PATH,
+  DOWNSTREAM_RQ_HTTP1_TOTAL: RQ_HTTP1_TOTAL,
+  DOWNSTREAM_RQ_IDLE_TIMEOUT: RQ_IDLE_TIMEOUT,
+  DOWNSTREAM_RQ_MAX_DURATION_REACHED: RQ_MAX_DURATION,
+  DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH: RQ_REDIRECTED_PATH,
+  DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE: RQ_EARLY_RESPONSE,
+  DOWNSTREAM_RQ_RX_RESET: RQ_RX_RESET,
+  DOWNSTREAM_RQ_TIMEOUT: RQ_TIMEOUT,
+  DOWNSTREAM_RQ_TOTAL: RQ_TOTAL,
+  DOWNSTREAM_RQ_TX_RESET: RQ_TX_RESET,
+  DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE: RQ_WS_ON_NON_WS,
+  DOWNSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL: PAUSED,
+  DOWNSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL: RESUMED,
+} = ManagerStat;
+const { DOWNSTREAM_RQ_1XX: LISTENER_1XX, DOWNSTREAM_RQ_COMPLETED: LISTENER_COMPLETED } = ListenerHttpStat;
+
+const STREAM_IDLE = 10;
+const REQUEST_TIMEOUT = 11;
+const MAX_DURATION = 12;
+
+export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarget {
+  readonly stream: ServerStream;
+  readonly info: StreamInfo;
+  private readonly connection: HttpConnection;
+  private readonly manager: HttpManager;
+  private sink: RequestSink | undefined = undefined;
+  private chain: ChainRun | undefined = undefined;
+  private routes: RouteTable | undefined = undefined;
+  private matched: MatchedRoute | undefined = undefined;
+  private isMatched = false;
+  private requestEnded: boolean;
+  private headSent = false;
+  private replying = false;
+  private over = false;
+  private idleMs = 0;
+  private idleTimer: Timer | undefined = undefined;
+  private requestTimer: Timer | undefined = undefined;
+  private durationTimer: Timer | undefined = undefined;
+
+  constructor(connection: HttpConnection, stream: ServerStream, info: StreamInfo, ended: boolean) {
+    this.connection = connection;
+    this.manager = connection.manager;
+    this.stream = stream;
+    this.info = info;
+    this.requestEnded = ended;
+    if (ended) info.requestCompleteAt = info.startedAt;
+    const { stats } = this.manager;
+    stats.inc(RQ_TOTAL);
+    stats.inc(RQ_HTTP1_TOTAL);
+    stats.add(RQ_ACTIVE, 1);
+  }
+
+  start(end: boolean): void {
+    const { manager, info } = this;
+    const head = info.request;
+    const { config } = manager;
+    const table = manager.routeTable();
+    this.routes = table;
+    if (table !== undefined) info.routeConfigName = table.config.name;
+    if (config.proxy100Continue === false && head.headers.get('expect') !== undefined) this.continueBody();
+    if (this.refusePath()) return;
+    if (config.stripPort !== 'no' || config.stripTrailingHostDot) this.stripAuthority();
+    info.clientAddress = mutateRequest(head, this.connection, manager, table?.config.internalOnlyHeaders ?? []);
+    info.requestId = head.headers.get('x-request-id');
+    if (manager.tracer !== undefined) info.trace = manager.tracer.start(head, info);
+    this.startClocks(end);
+    if (head.protocol !== undefined && !this.upgradeAllowed(head.protocol)) {
+      this.matchedRoute();
+      manager.stats.inc(RQ_WS_ON_NON_WS);
+      this.sendLocalReply(403, '', 'upgrade_failed');
+      return;
+    }
+    if (manager.filters.length === 0) this.sink = manager.router.create(this);
+    else {
+      this.chain = new ChainRun(this, manager.filters, manager.bufferLimitBytes, manager.makeTerminal);
+      this.sink = this.chain;
+    }
+    if (config.accessLogOnNewRequest) for (const log of manager.accessLogs) log.log(info);
+    this.sink.onRequestHead(head, end);
+  }
+
+  /** The bytes were no HTTP: answers in the protocol's words. */
+  refuse(fault: ProtocolFault): void {
+    const { info } = this;
+    const missingHost = fault.details === 'missing_host_header';
+    if (!missingHost) info.flags |= ResponseFlag.DownstreamProtocolError;
+    if (this.headSent) {
+      info.responseCodeDetails = fault.details;
+      this.resetStream('protocol-error');
+      return;
+    }
+    this.sendLocalReply(fault.status, missingHost ? '' : reasonOf(fault.status), fault.details);
+  }
+
+  // From the codec.
+
+  onData(chunk: Buffer, end: boolean): void {
+    if (this.over) return;
+    this.info.requestBodyBytes += chunk.length;
+    if (end) this.endRequest();
+    else this.touch();
+    if (!this.replying) this.sink?.onRequestData(chunk, end);
+  }
+
+  onTrailers(trailers: HeaderMap): void {
+    if (this.over) return;
+    this.info.requestTrailers = trailers;
+    this.endRequest();
+    if (!this.replying) this.sink?.onRequestTrailers(trailers);
+  }
+
+  onReset(reason: ResetReason): void {
+    if (this.over) return;
+    const { info } = this;
+    this.manager.stats.inc(RQ_RX_RESET);
+    if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
+    else info.flags |= ResponseFlag.DownstreamConnectionTermination;
+    info.responseCodeDetails ??= reason === 'protocol-error' ? 'http1.codec_error' : 'downstream_remote_disconnect';
+    this.finish();
+  }
+
+  onDrain(): void {
+    if (this.over) return;
+    this.touch();
+    this.sink?.onDownstreamDrain();
+  }
+
+  // To the downstream.
+
+  matchedRoute(): MatchedRoute | undefined {
+    if (this.isMatched) return this.matched;
+    this.isMatched = true;
+    const { info, routes } = this;
+    if (routes === undefined) return undefined;
+    const { request } = info;
+    const chance = this.manager.context.random();
+    const decision = routes.match(request, this.connection.info.tls, chance);
+    if (decision === undefined) return undefined;
+    info.virtualHost = decision.virtualHost;
+    info.route = decision.route;
+    const { action } = decision.route;
+    const choice = action.kind === 'route' ? chooseCluster(action, request, chance) : undefined;
+    this.matched = { decision, choice };
+    this.applyRouteTimes();
+    return this.matched;
+  }
+
+  virtualCluster(): string | undefined {
+    return this.routes?.virtualCluster(this.info.request);
+  }
+
+  clearRouteCache(): void {
+    this.isMatched = false;
+    this.matched = undefined;
+  }
+
+  perRouteConfig(filterName: string): ExtensionConfig | undefined {
+    const matched = this.matchedRoute();
+    if (matched === undefined) return undefined;
+    const { route, virtualHost, config } = matched.decision;
+    const weighted = matched.choice?.weighted;
+    return (
+      weighted?.perFilterConfig[filterName] ??
+      route.perFilterConfig[filterName] ??
+      virtualHost.perFilterConfig[filterName] ??
+      config.perFilterConfig[filterName]
+    );
+  }
+
+  sendInformational(head: ResponseHead): void {
+    if (!this.over && !this.headSent) this.stream.sendInformational(head);
+  }
+
+  sendHead(head: ResponseHead, end: boolean): boolean {
+    if (this.over || this.headSent) return true;
+    this.prepareHead(head);
+    if (end) this.finish();
+    else this.touch();
+    return this.stream.sendHead(head, end);
+  }
+
+  sendData(chunk: Buffer, end: boolean): boolean {
+    if (this.over) return true;
+    this.info.responseBodyBytes += chunk.length;
+    if (end) this.finish();
+    else this.touch();
+    return this.stream.sendData(chunk, end);
+  }
+
+  sendTrailers(trailers: HeaderMap): void {
+    if (this.over) return;
+    this.info.responseTrailers = trailers;
+    this.finish();
+    this.stream.sendTrailers(trailers);
+  }
+
+  sendLocalReply(
+    status: number,
+    body: string,
+    details: string,
+    changes?: (headers: HeaderMap) => void,
+    grpcStatus?: number,
+  ): void {
+    if (this.over || this.replying) return;
+    const { info, manager } = this;
+    info.responseCodeDetails = details;
+    if (this.headSent) {
+      this.resetStream('local-reset');
+      return;
+    }
+    this.replying = true;
+    const reply = manager.localReplies.make(
+      info.request,
+      info,
+      status,
+      body,
+      (headers) => this.editReply(headers, changes),
+      grpcStatus,
+    );
+    const { head } = reply;
+    const empty = reply.body === '' || info.request.method === 'HEAD';
+    this.chain?.filterLocalReply(head, empty);
+    if (!this.requestEnded) head.headers.set('connection', 'close');
+    this.prepareHead(head);
+    if (empty) {
+      this.finish();
+      this.stream.sendHead(head, true);
+      return;
+    }
+    const bytes = Buffer.from(reply.body);
+    info.responseBodyBytes = bytes.length;
+    this.stream.sendHead(head, false);
+    this.finish();
+    this.stream.sendData(bytes, true);
+  }
+
+  resetStream(reason: ResetReason): void {
+    if (this.over) return;
+    this.manager.stats.inc(RQ_TX_RESET);
+    this.finish();
+    this.stream.reset(reason);
+  }
+
+  pauseRequest(): void {
+    this.manager.stats.inc(PAUSED);
+    this.stream.pause();
+  }
+
+  resumeRequest(): void {
+    this.manager.stats.inc(RESUMED);
+    this.stream.resume();
+  }
+
+  onTimer(kind: number): void {
+    if (this.over) return;
+    const { stats } = this.manager;
+    const { info } = this;
+    if (kind === REQUEST_TIMEOUT) {
+      stats.inc(RQ_TIMEOUT);
+      this.abort(408, 'request timeout', 'request_overall_timeout', 0);
+    } else if (kind === MAX_DURATION) {
+      stats.inc(RQ_MAX_DURATION);
+      this.abort(this.requestEnded ? 504 : 408, 'downstream duration timeout', 'max_duration_timeout', 0);
+    } else if (kind === STREAM_IDLE) {
+      stats.inc(RQ_IDLE_TIMEOUT);
+      info.flags |= ResponseFlag.StreamIdleTimeout;
+      this.abort(this.requestEnded ? 504 : 408, 'stream timeout', 'stream_idle_timeout', 0);
+    }
+  }
+
+  /** A clock ran out: the upstream's part ends first, so that it neither answers nor is retried. */
+  private abort(status: number, body: string, details: string, flag: number): void {
+    this.info.flags |= flag;
+    if (this.headSent) {
+      this.info.responseCodeDetails = details;
+      this.resetStream('local-reset');
+      return;
+    }
+    this.sink?.onDestroy();
+    this.sink = undefined;
+    this.sendLocalReply(status, body, details);
+  }
+
+  private editReply(headers: HeaderMap, changes: ((headers: HeaderMap) => void) | undefined): void {
+    if (this.matched !== undefined) {
+      this.manager.router.plans.of(this.matched).changeResponse(headers, this.info);
+    }
+    changes?.(headers);
+  }
+
+  /** What every response carries. Order as on Envoy's wire. */
+  private prepareHead(head: ResponseHead): void {
+    const { manager, info } = this;
+    const { config } = manager;
+    const { headers } = head;
+    this.headSent = true;
+    info.response = head;
+    const now = manager.context.now();
+    info.downstreamResponseFirstByteAt = now;
+    if (!headers.has('date')) headers.add('date', manager.date.at(manager.dependencies.wallClock()));
+    if (config.serverHeader === 'overwrite') headers.set('server', manager.serverName);
+    else if (config.serverHeader === 'append-if-absent' && !headers.has('server'))
+      headers.add('server', manager.serverName);
+    if (config.via !== undefined) appendVia(headers, config.via);
+    if (config.alwaysSetRequestIdInResponse && info.requestId !== undefined)
+      headers.set('x-request-id', info.requestId);
+    // Only a sidecar of the mesh is told, and it takes the header off again: see proxy/policy/attempt-class.ts.
+    if (head.status >= 400 && !info.maybeProcessed && this.connection.mutual && isMeshDownstream(info)) {
+      headers.set(UNPROCESSED_HEADER, 'true');
+    }
+    this.connection.drainIfDue();
+  }
+
+  private endRequest(): void {
+    this.requestEnded = true;
+    const now = this.manager.context.now();
+    this.info.requestCompleteAt = now;
+    if (this.requestTimer !== undefined) this.manager.dependencies.timers.cancel(this.requestTimer);
+    if (this.idleTimer !== undefined) this.manager.dependencies.timers.postpone(this.idleTimer, now + this.idleMs);
+  }
+
+  /** Ends the stream's bookkeeping, just before its last bytes go out or after it was reset. */
+  private finish(): void {
+    this.over = true;
+    const { manager, info, connection } = this;
+    const { stats, listenerStats } = manager;
+    const { timers } = manager.dependencies;
+    const now = manager.context.now();
+    info.completeAt = now;
+    stats.add(RQ_ACTIVE, -1);
+    const { response } = info;
+    if (response !== undefined && this.headSent) {
+      const digit = ((response.status / 100) | 0) - 1;
+      stats.inc(RQ_COMPLETED);
+      listenerStats.inc(LISTENER_COMPLETED);
+      if (digit >= 0 && digit < 5) {
+        stats.inc(RQ_1XX + digit);
+        listenerStats.inc(LISTENER_1XX + digit);
+      }
+      if (!this.requestEnded) stats.inc(RQ_EARLY_RESPONSE);
+    }
+    manager.requestTime.record(now - info.startedAt);
+    if (this.idleTimer !== undefined) connection.giveTimer(this.idleTimer);
+    this.idleTimer = undefined;
+    if (this.requestTimer !== undefined) timers.cancel(this.requestTimer);
+    if (this.durationTimer !== undefined) timers.cancel(this.durationTimer);
+    this.sink?.onDestroy();
+    connection.closeStream(this, now);
+    const { accessLogs } = manager;
+    for (let i = 0; i < accessLogs.length; i++) accessLogs[i]?.log(info);
+    if (info.trace !== undefined) manager.tracer?.finish(info.trace, info);
+  }
+
+  private continueBody(): void {
+    const { headers } = this.info.request;
+    if (headers.get('expect')?.toLowerCase() !== '100-continue') return;
+    headers.remove('expect');
+    if (!this.requestEnded) this.stream.sendInformational({ status: 100, headers: new Headers() });
+  }
+
+  /** Path normalization. True when it answered. */
+  private refusePath(): boolean {
+    const { manager, info } = this;
+    const { config } = manager;
+    const head = info.request;
+    if (!config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep') return false;
+    if (head.path === '') return false;
+    const normalized = manager.dependencies.normalizePath(head.path, config);
+    if (normalized.kind === 'reject') {
+      manager.stats.inc(RQ_FAILED_PATH);
+      this.sendLocalReply(400, '', 'path_normalization_failed');
+      return true;
+    }
+    head.path = normalized.path;
+    if (normalized.kind === 'path') return false;
+    manager.stats.inc(RQ_REDIRECTED_PATH);
+    this.sendLocalReply(307, '', 'path_normalization_failed', (headers) => headers.set('location', normalized.path));
+    return true;
+  }
+
+  private stripAuthority(): void {
+    const { config } = this.manager;
+    const head = this.info.request;
+    let { authority } = head;
+    const port = /:(\d+)$/.exec(authority);
+    if (port !== null && config.stripPort !== 'no' && !authority.endsWith(']')) {
+      if (config.stripPort === 'any' || Number(port[1]) === this.connection.localPort) {
+        authority = authority.slice(0, port.index);
+      }
+    }
+    if (config.stripTrailingHostDot && authority.endsWith('.')) authority = authority.slice(0, -1);
+    head.authority = authority;
+  }
+
+  private upgradeAllowed(protocol: string): boolean {
+    const wanted = protocol.toLowerCase();
+    const matched = this.matchedRoute();
+    const action = matched?.decision.route.action;
+    if (action?.kind === 'route') {
+      const own = action.upgrades.find((upgrade) => upgrade.type.toLowerCase() === wanted);
+      if (own !== undefined) return own.enabled;
+    }
+    return this.manager.config.upgrades.some((upgrade) => upgrade.enabled && upgrade.type.toLowerCase() === wanted);
+  }
+
+  private startClocks(end: boolean): void {
+    const { manager, info } = this;
+    const { config } = manager;
+    const { timers } = manager.dependencies;
+    this.idleMs = config.streamIdleTimeoutMs;
+    if (this.idleMs > 0) {
+      this.idleTimer = this.connection.takeTimer(this, STREAM_IDLE);
+      timers.postpone(this.idleTimer, info.startedAt + this.idleMs);
+    }
+    if (!end && config.requestTimeoutMs > 0) {
+      this.requestTimer = new Timer(this, REQUEST_TIMEOUT);
+      timers.armAt(this.requestTimer, info.startedAt + config.requestTimeoutMs);
+    }
+    if (config.common.maxStreamDurationMs) this.limitDuration(config.common.maxStreamDurationMs);
+  }
+
+  /** The route's times take the place of the connection manager's. */
+  private applyRouteTimes(): void {
+    const action = this.info.route?.action;
+    if (action?.kind !== 'route' || this.over) return;
+    const { timers } = this.manager.dependencies;
+    const idle = streamIdleTimeout(action);
+    if (idle !== undefined && idle !== this.idleMs) {
+      this.idleMs = idle;
+      if (idle === 0) {
+        if (this.idleTimer !== undefined) timers.cancel(this.idleTimer);
+        this.idleTimer = undefined;
+      } else {
+        this.idleTimer ??= this.connection.takeTimer(this, STREAM_IDLE);
+        timers.postpone(this.idleTimer, this.manager.context.now() + idle);
+      }
+    }
+    const duration = streamDuration(action, this.info.request.headers);
+    if (duration !== undefined) this.limitDuration(duration);
+  }
+
+  private limitDuration(milliseconds: number): void {
+    const { timers } = this.manager.dependencies;
+    if (milliseconds === 0) {
+      if (this.durationTimer !== undefined) timers.cancel(this.durationTimer);
+      return;
+    }
+    this.durationTimer ??= new Timer(this, MAX_DURATION);
+    timers.armAt(this.durationTimer, this.info.startedAt + milliseconds);
+  }
+
+  private touch(): void {
+    const { idleTimer } = this;
+    if (idleTimer === undefined) return;
+    this.manager.dependencies.timers.postpone(idleTimer, this.manager.context.now() + this.idleMs);
+  }
+}
+
+/** The downstream is a workload of the mesh: its verified certificate holds a SPIFFE id. */
+function isMeshDownstream(info: StreamInfo): boolean {
+  return info.connection.tls?.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false;
+}

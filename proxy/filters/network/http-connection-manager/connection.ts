@@ -1,0 +1,362 @@
+/**
+ * One downstream connection: socket to codec and back, the connection's own clocks, and its end. Streams are in
+ * ./active-stream.ts.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
+import type {
+  ProtocolFault,
+  ServerConnection,
+  ServerConnectionHandler,
+  ServerStream,
+  ServerStreamHandler,
+  Transport,
+} from '../../../http/stream.ts';
+import { StreamInfo } from '../../../http/stream-info.ts';
+import { Timer, type TimerTarget } from '../../../timers.ts';
+import type { NetworkConnection } from '../contract.ts';
+import { ActiveStream } from './active-stream.ts';
+import { clientCertElement, isMutual } from './client-cert.ts';
+import { createCodec, decidedProtocol, sniff } from './create-codec.ts';
+import type { HttpManager } from './manager.ts';
+import type { ConnectionFacts } from './request-headers.ts';
+import { ManagerStat } from './stats.ts';
+
+const {
+  DOWNSTREAM_CX_ACTIVE: CX_ACTIVE,
+  DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT: CX_DELAYED_CLOSE,
+  DOWNSTREAM_CX_DESTROY: CX_DESTROY,
+  DOWNSTREAM_CX_DESTROY_ACTIVE_RQ: CX_DESTROY_ACTIVE,
+  DOWNSTREAM_CX_DESTROY_LOCAL: CX_DESTROY_LOCAL,
+  DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ: CX_DESTROY_LOCAL_ACTIVE,
+  DOWNSTREAM_CX_DESTROY_REMOTE: CX_DESTROY_REMOTE,
+  DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ: CX_DESTROY_REMOTE_ACTIVE,
+  DOWNSTREAM_CX_DRAIN_CLOSE: CX_DRAIN_CLOSE,
+  DOWNSTREAM_CX_HTTP1_ACTIVE: CX_HTTP1_ACTIVE,
+  DOWNSTREAM_CX_HTTP1_TOTAL: CX_HTTP1_TOTAL,
+  DOWNSTREAM_CX_HTTP2_TOTAL: CX_HTTP2_TOTAL,
+  DOWNSTREAM_CX_IDLE_TIMEOUT: CX_IDLE_TIMEOUT,
+  DOWNSTREAM_CX_MAX_DURATION_REACHED: CX_MAX_DURATION,
+  DOWNSTREAM_CX_MAX_REQUESTS_REACHED: CX_MAX_REQUESTS,
+  DOWNSTREAM_CX_PROTOCOL_ERROR: CX_PROTOCOL_ERROR,
+  DOWNSTREAM_CX_RX_BYTES_TOTAL: CX_RX_BYTES,
+  DOWNSTREAM_CX_SSL_ACTIVE: CX_SSL_ACTIVE,
+  DOWNSTREAM_CX_SSL_TOTAL: CX_SSL_TOTAL,
+  DOWNSTREAM_CX_TOTAL: CX_TOTAL,
+  DOWNSTREAM_CX_TX_BYTES_TOTAL: CX_TX_BYTES,
+  DOWNSTREAM_RQ_HEADER_TIMEOUT: RQ_HEADER_TIMEOUT,
+} = ManagerStat;
+
+const IDLE = 0;
+const MAX_DURATION = 1;
+const DELAYED_CLOSE = 2;
+const HEADERS = 3;
+
+export class HttpConnection
+  implements NetworkConnection, ServerConnectionHandler, Transport, TimerTarget, ConnectionFacts
+{
+  readonly manager: HttpManager;
+  readonly info: ConnectionInfo;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly encrypted: boolean;
+  readonly mutual: boolean;
+  readonly clientCert: string | undefined;
+  /** Why it ended, when we ended it. */
+  private endedLocally = false;
+  private readonly socket: Socket;
+  private codec: ServerConnection | undefined = undefined;
+  /** Bytes that came before the protocol was known. */
+  private sniffed: Buffer | undefined = undefined;
+  private readonly streams = new Set<ActiveStream>();
+  private requests = 0;
+  private draining = false;
+  private closed = false;
+  private readonly idleTimer: Timer;
+  private durationTimer: Timer | undefined = undefined;
+  private closeTimer: Timer | undefined = undefined;
+  private headersTimer: Timer | undefined = undefined;
+  /** A stream's idle timer, handed from request to request so that keep-alive arms one timer and not one a request. */
+  private spareTimer: Timer | undefined = undefined;
+
+  constructor(manager: HttpManager, socket: Socket | TLSSocket, info: ConnectionInfo) {
+    const { config, stats } = manager;
+    this.manager = manager;
+    this.socket = socket;
+    this.info = info;
+    this.remoteAddress = info.remoteAddress;
+    this.localPort = info.localPort;
+    this.encrypted = info.tls !== undefined;
+    this.mutual = isMutual(info.tls);
+    this.clientCert = clientCertElement(info, config.setClientCertDetails);
+    this.idleTimer = new Timer(this, IDLE);
+    stats.inc(CX_TOTAL);
+    stats.add(CX_ACTIVE, 1);
+    if (this.encrypted) {
+      stats.inc(CX_SSL_TOTAL);
+      stats.add(CX_SSL_ACTIVE, 1);
+    }
+    // A response's head and body are written one after the other: Nagle would hold the second back.
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    socket.on('end', () => this.onEnd());
+    socket.on('drain', () => this.codec?.writable());
+    socket.on('error', () => {
+      // 'close' follows and does the work.
+    });
+    socket.on('close', () => this.onClosed());
+    if (socket.destroyed) {
+      this.onClosed();
+      return;
+    }
+    const protocol = decidedProtocol(config.codec, info.tls?.alpn);
+    if (protocol !== undefined) this.start(protocol);
+    const { timers } = manager.dependencies;
+    if (config.common.idleTimeoutMs > 0) timers.arm(this.idleTimer, config.common.idleTimeoutMs);
+    if (config.common.maxConnectionDurationMs) {
+      this.durationTimer = new Timer(this, MAX_DURATION);
+      timers.arm(this.durationTimer, config.common.maxConnectionDurationMs);
+    }
+  }
+
+  get activeStreams(): number {
+    return this.streams.size;
+  }
+
+  // NetworkConnection.
+
+  drain(): void {
+    if (this.draining || this.closed) return;
+    this.draining = true;
+    this.manager.stats.inc(CX_DRAIN_CLOSE);
+    this.codec?.drain();
+    if (this.streams.size === 0) this.end();
+  }
+
+  destroy(): void {
+    if (this.closed) return;
+    this.endedLocally = true;
+    this.socket.destroy();
+    this.onClosed();
+  }
+
+  // Transport, for the codec.
+
+  write(data: Uint8Array): boolean {
+    this.manager.stats.add(CX_TX_BYTES, data.length);
+    return this.socket.write(data);
+  }
+
+  /** Ends our side; the downstream has the delayed-close time to end its own. */
+  end(): void {
+    if (this.closed) return;
+    this.endedLocally = true;
+    this.socket.end();
+    const { delayedCloseTimeoutMs } = this.manager.config;
+    if (delayedCloseTimeoutMs <= 0) {
+      this.socket.destroySoon();
+      return;
+    }
+    if (this.closeTimer !== undefined) return;
+    this.closeTimer = new Timer(this, DELAYED_CLOSE);
+    this.manager.dependencies.timers.arm(this.closeTimer, delayedCloseTimeoutMs);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  get destroyed(): boolean {
+    return this.socket.destroyed;
+  }
+
+  // ServerConnectionHandler, from the codec.
+
+  onRequest(stream: ServerStream, head: RequestHead, end: boolean): ServerStreamHandler {
+    const { manager } = this;
+    const { maxRequestsPerConnection } = manager.config.common;
+    this.requests++;
+    if (maxRequestsPerConnection && this.requests >= maxRequestsPerConnection) {
+      if (this.requests === maxRequestsPerConnection) manager.stats.inc(CX_MAX_REQUESTS);
+      this.codec?.drain();
+    }
+    const active = this.open(stream, head, end);
+    active.start(end);
+    return active;
+  }
+
+  onFault(fault: ProtocolFault, stream: ServerStream | undefined): void {
+    this.manager.stats.inc(CX_PROTOCOL_ERROR);
+    if (stream === undefined) return;
+    for (const active of this.streams) {
+      if (active.stream === stream) {
+        active.refuse(fault);
+        return;
+      }
+    }
+    const head: RequestHead = {
+      method: '',
+      path: '',
+      authority: '',
+      scheme: this.encrypted ? 'https' : 'http',
+      version: 11,
+      protocol: undefined,
+      headers: new HeaderMap(),
+    };
+    this.open(stream, head, true).refuse(fault);
+  }
+
+  private open(stream: ServerStream, head: RequestHead, end: boolean): ActiveStream {
+    const { manager } = this;
+    const info = new StreamInfo(this.info, head, manager.dependencies.wallClock(), manager.context.now());
+    const active = new ActiveStream(this, stream, info, end);
+    if (this.streams.size === 0) this.manager.dependencies.timers.disarm(this.idleTimer);
+    if (this.headersTimer !== undefined) this.manager.dependencies.timers.disarm(this.headersTimer);
+    this.streams.add(active);
+    return active;
+  }
+
+  /** The stream is over: its response is complete, or it was reset. */
+  closeStream(active: ActiveStream, now: number): void {
+    if (!this.streams.delete(active) || this.streams.size > 0 || this.closed) return;
+    const { idleTimeoutMs } = this.manager.config.common;
+    if (idleTimeoutMs > 0) this.manager.dependencies.timers.postpone(this.idleTimer, now + idleTimeoutMs);
+  }
+
+  /** Asked as a response's head is about to go: whether the connection ends with it. */
+  drainIfDue(): void {
+    if (this.draining || !this.manager.context.drain.shouldDrain()) return;
+    this.draining = true;
+    this.manager.stats.inc(CX_DRAIN_CLOSE);
+    this.codec?.drain();
+  }
+
+  takeTimer(target: TimerTarget, kind: number): Timer {
+    const timer = this.spareTimer;
+    if (timer === undefined || timer.kind !== kind) return new Timer(target, kind);
+    this.spareTimer = undefined;
+    timer.target = target;
+    return timer;
+  }
+
+  giveTimer(timer: Timer): void {
+    const { timers } = this.manager.dependencies;
+    if (this.spareTimer !== undefined || this.closed) {
+      timers.cancel(timer);
+      return;
+    }
+    timers.disarm(timer);
+    timer.target = this;
+    this.spareTimer = timer;
+  }
+
+  onTimer(kind: number): void {
+    if (this.closed) return;
+    const { stats } = this.manager;
+    switch (kind) {
+      case IDLE:
+        if (this.streams.size > 0) return;
+        stats.inc(CX_IDLE_TIMEOUT);
+        this.end();
+        return;
+      case MAX_DURATION:
+        stats.inc(CX_MAX_DURATION);
+        this.drain();
+        return;
+      case DELAYED_CLOSE:
+        stats.inc(CX_DELAYED_CLOSE);
+        this.destroy();
+        return;
+      case HEADERS:
+        this.onHeadersTimeout();
+        return;
+    }
+  }
+
+  /** A request has begun and its head does not end: the codec has no stream to answer on, so the connection goes. */
+  private onHeadersTimeout(): void {
+    if (this.streams.size > 0) return;
+    this.manager.stats.inc(RQ_HEADER_TIMEOUT);
+    this.destroy();
+  }
+
+  private start(protocol: 'http1' | 'http2'): void {
+    const { config, stats } = this.manager;
+    this.codec = createCodec(protocol, config, this, this, this.encrypted);
+    if (this.codec === undefined) {
+      stats.inc(CX_HTTP2_TOTAL);
+      stats.inc(CX_PROTOCOL_ERROR);
+      this.destroy();
+      return;
+    }
+    stats.inc(CX_HTTP1_TOTAL);
+    stats.add(CX_HTTP1_ACTIVE, 1);
+  }
+
+  private onData(chunk: Buffer): void {
+    if (this.closed) return;
+    const { manager } = this;
+    manager.stats.add(CX_RX_BYTES, chunk.length);
+    let bytes = chunk;
+    if (this.codec === undefined) {
+      bytes = this.sniffed === undefined ? chunk : Buffer.concat([this.sniffed, chunk]);
+      const protocol = sniff(bytes);
+      if (protocol === 'unknown') {
+        this.sniffed = Buffer.from(bytes);
+        return;
+      }
+      this.sniffed = undefined;
+      this.start(protocol);
+    }
+    if (this.streams.size === 0 && manager.config.requestHeadersTimeoutMs > 0) this.limitHeaders();
+    this.codec?.receive(bytes);
+  }
+
+  private limitHeaders(): void {
+    this.headersTimer ??= new Timer(this, HEADERS);
+    if (this.headersTimer.armed) return;
+    const { timers } = this.manager.dependencies;
+    timers.arm(this.headersTimer, this.manager.config.requestHeadersTimeoutMs);
+  }
+
+  private onEnd(): void {
+    if (this.closed) return;
+    if (this.codec === undefined) this.socket.destroy();
+    else this.codec.receiveEnd();
+    // With our side ended too the socket closes by itself; with nothing under way ours ends now.
+    if (!this.closed && this.streams.size === 0 && !this.socket.writableEnded) this.socket.end();
+  }
+
+  private onClosed(): void {
+    if (this.closed) return;
+    this.closed = true;
+    const { manager } = this;
+    const { stats } = manager;
+    const { timers } = manager.dependencies;
+    const active = this.streams.size > 0;
+    stats.add(CX_ACTIVE, -1);
+    if (this.encrypted) stats.add(CX_SSL_ACTIVE, -1);
+    if (this.codec !== undefined) stats.add(CX_HTTP1_ACTIVE, -1);
+    stats.inc(CX_DESTROY);
+    stats.inc(this.endedLocally ? CX_DESTROY_LOCAL : CX_DESTROY_REMOTE);
+    if (active) {
+      stats.inc(CX_DESTROY_ACTIVE);
+      stats.inc(this.endedLocally ? CX_DESTROY_LOCAL_ACTIVE : CX_DESTROY_REMOTE_ACTIVE);
+    }
+    for (const timer of [this.idleTimer, this.durationTimer, this.closeTimer, this.headersTimer, this.spareTimer]) {
+      if (timer !== undefined) timers.cancel(timer);
+    }
+    this.codec?.destroyed();
+    manager.connectionTime.record(manager.context.now() - this.info.startedAt);
+  }
+}

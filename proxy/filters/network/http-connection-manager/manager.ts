@@ -1,0 +1,161 @@
+/** What all connections and requests of one HTTP connection manager share, built once a configuration and worker. */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { HeaderMatch } from '../../../../xds-client/model/common.ts';
+import type { HttpConnectionManager, HttpFilterConfig } from '../../../../xds-client/model/http-connection-manager.ts';
+import { ProxyError } from '../../../errors.ts';
+import type { ConnectionInfo } from '../../../http/connection-info.ts';
+import type { RequestHead } from '../../../http/headers.ts';
+import type { AccessLogger } from '../../../observe/access-log/contract.ts';
+import type { Histogram, StatBlock } from '../../../observe/stats/contract.ts';
+import type { Tracer } from '../../../observe/tracing/contract.ts';
+import { HeaderTest } from '../../../route/header-match.ts';
+import { compileRoutes, type RouteTable } from '../../../route/table.ts';
+import type { ChainFilter, MakeTerminal } from '../../http/chain.ts';
+import { ROUTER_TYPE_URL, Router } from '../../http/router/router.ts';
+import type { ResponseSink } from '../../http/stream-ends.ts';
+import type { ListenerContext, NetworkConnection, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
+import { InternalAddresses } from './client-address.ts';
+import { HttpConnection } from './connection.ts';
+import { DateHeader } from './date-header.ts';
+import type { ManagerDependencies } from './dependencies.ts';
+import { LocalReplies } from './local-reply.ts';
+import type { RequestRules } from './request-headers.ts';
+import { LISTENER_HTTP_STATS, MANAGER_STATS, TRACING_STATS } from './stats.ts';
+
+/** Where a listener says nothing of its buffer. */
+const DEFAULT_BUFFER_BYTES = 1024 * 1024;
+
+export class HttpManager implements NetworkFilterInstance, RequestRules {
+  readonly config: HttpConnectionManager;
+  readonly dependencies: ManagerDependencies;
+  readonly context: ListenerContext;
+  readonly stats: StatBlock;
+  readonly listenerStats: StatBlock;
+  readonly requestTime: Histogram;
+  readonly connectionTime: Histogram;
+  readonly router: Router;
+  readonly filters: readonly ChainFilter[];
+  readonly accessLogs: readonly AccessLogger[];
+  readonly tracer: Tracer | undefined;
+  readonly internalAddresses: InternalAddresses;
+  readonly localReplies: LocalReplies;
+  readonly date = new DateHeader();
+  readonly serverName: string;
+  readonly nodeAddress: string;
+  readonly bufferLimitBytes: number;
+  readonly makeTerminal: MakeTerminal;
+  private readonly tracingStats: StatBlock | undefined;
+  private readonly inlineRoutes: RouteTable | undefined;
+  private readonly routesName: string;
+
+  constructor(config: HttpConnectionManager, context: ListenerContext, dependencies: ManagerDependencies) {
+    const { stats } = context;
+    this.config = config;
+    this.context = context;
+    this.dependencies = dependencies;
+    const prefix = `http.${config.statPrefix}.`;
+    this.stats = stats.block(prefix, MANAGER_STATS);
+    this.listenerStats = stats.block(`${context.statPrefix}${prefix}`, LISTENER_HTTP_STATS);
+    this.requestTime = stats.histogram(`${prefix}downstream_rq_time`);
+    this.connectionTime = stats.histogram(`${prefix}downstream_cx_length_ms`);
+    this.tracingStats = config.tracing === undefined ? undefined : stats.block(`${prefix}tracing.`, TRACING_STATS);
+    const { listener } = context;
+    const operation = listener.trafficDirection === 'outbound' ? 'egress' : 'ingress';
+    this.tracer = config.tracing === undefined ? undefined : dependencies.tracers?.create(config.tracing, operation);
+    this.accessLogs = dependencies.accessLogs.create(config.accessLogs);
+    this.internalAddresses = new InternalAddresses(config.internalAddressRanges);
+    this.localReplies = new LocalReplies(config.localReply, {
+      headerMatcher,
+      random: () => context.random(),
+    });
+    this.serverName = config.serverName ?? 'tollway';
+    this.nodeAddress = dependencies.nodeAddress;
+    this.bufferLimitBytes = listener.perConnectionBufferLimitBytes || DEFAULT_BUFFER_BYTES;
+    this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
+    this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;
+    const enabled = config.httpFilters.filter((filter) => !filter.disabled);
+    this.filters = enabled
+      .filter((filter) => filter.extension.typeUrl !== ROUTER_TYPE_URL)
+      .map((filter) => this.buildFilter(filter, prefix));
+    this.router = new Router(
+      {
+        clusters: dependencies.clusters,
+        stats,
+        timers: dependencies.timers,
+        tracer: this.tracer,
+        now: () => context.now(),
+        wallClock: () => dependencies.wallClock(),
+        random: () => context.random(),
+      },
+      { suppressEnvoyHeaders: suppressesEnvoyHeaders(enabled) },
+      config,
+      this.bufferLimitBytes,
+    );
+    this.makeTerminal = (downstream: ResponseSink) => this.router.create(downstream);
+  }
+
+  accept(socket: Socket | TLSSocket, info: ConnectionInfo): NetworkConnection {
+    return new HttpConnection(this, socket, info);
+  }
+
+  close(): void {
+    this.stats.release();
+    this.listenerStats.release();
+    this.router.stats.release();
+    this.tracingStats?.release();
+  }
+
+  /** The route table of this moment; `undefined` until RDS has given one. */
+  routeTable(): RouteTable | undefined {
+    return this.inlineRoutes ?? this.dependencies.routeTables.get(this.routesName);
+  }
+
+  requestId(): string {
+    return this.dependencies.requestId();
+  }
+
+  private buildFilter(filter: HttpFilterConfig, statPrefix: string): ChainFilter {
+    const { context } = this;
+    const factory = this.dependencies.httpFilters.get(filter.extension.typeUrl);
+    if (factory === undefined) {
+      // The decoder refuses unknown filters: this is a wiring error, and a filter must never be left out in silence.
+      throw new ProxyError(
+        'http-filter-unknown',
+        `listener "${context.listener.name}": http filter "${filter.name}" (${filter.extension.typeUrl}) is not registered`,
+      );
+    }
+    const instance = factory.build(filter.extension.config, {
+      statPrefix,
+      stats: context.stats,
+      now: () => context.now(),
+      random: () => context.random(),
+    });
+    return { name: filter.name, instance };
+  }
+}
+
+function headerMatcher(match: HeaderMatch): (head: RequestHead) => boolean {
+  const test = new HeaderTest(match);
+  return (head) => test.matchesRequest(head);
+}
+
+function suppressesEnvoyHeaders(filters: readonly HttpFilterConfig[]): boolean {
+  const router = filters.find((filter) => filter.extension.typeUrl === ROUTER_TYPE_URL);
+  const config = router?.extension.config;
+  if (config === null || typeof config !== 'object' || Array.isArray(config)) return false;
+  return 'suppressEnvoyHeaders' in config && config.suppressEnvoyHeaders === true;
+}
+
+/** Builds connection managers for listeners: one factory a worker. */
+export class HttpConnectionManagerFactory implements TerminalFilterFactory<HttpConnectionManager> {
+  private readonly dependencies: ManagerDependencies;
+
+  constructor(dependencies: ManagerDependencies) {
+    this.dependencies = dependencies;
+  }
+
+  build(config: HttpConnectionManager, context: ListenerContext): NetworkFilterInstance {
+    return new HttpManager(config, context, this.dependencies);
+  }
+}

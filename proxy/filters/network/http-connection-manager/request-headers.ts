@@ -1,0 +1,133 @@
+/**
+ * What the connection manager does to a request's head before anything else looks at it. Order, as in Envoy: who the
+ * client is, then whether it is trusted, then what it may not say, then what we say about it.
+ */
+import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
+import type { HeaderMap, RequestHead } from '../../../http/headers.ts';
+import {
+  addressFromForwardedFor,
+  appendForwardedFor,
+  type InternalAddresses,
+  isLoopback,
+  isSingleForwardedFor,
+} from './client-address.ts';
+import { applyClientCert } from './client-cert.ts';
+
+/** What a connection contributes, worked out once for all its requests. */
+export interface ConnectionFacts {
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly encrypted: boolean;
+  readonly mutual: boolean;
+  readonly clientCert: string | undefined;
+}
+
+export interface RequestRules {
+  readonly config: HttpConnectionManager;
+  readonly internalAddresses: InternalAddresses;
+  /** The machine's own address: it stands in `x-forwarded-for` for a client on loopback. */
+  readonly nodeAddress: string;
+  requestId(): string;
+}
+
+/** Only the edge believes these. */
+const EDGE_ONLY = new Set([
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
+  'x-envoy-original-path',
+]);
+
+/** What an external request may not ask for. */
+const INTERNAL_ONLY = new Set([
+  'x-envoy-internal',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-hedge-on-per-try-timeout',
+]);
+
+/**
+ * Changes `head` in place. Returns the address that stands for the client in logs: the connection's own, unless a
+ * trusted hop named another.
+ */
+export function mutateRequest(
+  head: RequestHead,
+  connection: ConnectionFacts,
+  rules: RequestRules,
+  internalOnlyHeaders: readonly string[],
+): string {
+  const { config } = rules;
+  const { headers } = head;
+  let client: string | undefined;
+  let single: boolean;
+  if (config.useRemoteAddress) {
+    single = !headers.has('x-forwarded-for');
+    if (config.xffNumTrustedHops > 0) client = addressFromForwardedFor(headers, config.xffNumTrustedHops - 1);
+    client ??= connection.remoteAddress;
+    if (!config.skipXffAppend) {
+      appendForwardedFor(headers, isLoopback(connection.remoteAddress) ? rules.nodeAddress : connection.remoteAddress);
+    }
+    if (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-proto')) {
+      headers.set('x-forwarded-proto', connection.encrypted ? 'https' : 'http');
+    }
+    if (config.appendXForwardedPort && (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-port'))) {
+      headers.set('x-forwarded-port', String(connection.localPort));
+    }
+  } else {
+    single = false;
+    if (headers.has('x-forwarded-for')) {
+      client = addressFromForwardedFor(headers, config.xffNumTrustedHops);
+      single = isSingleForwardedFor(headers);
+    }
+    if (!headers.has('x-forwarded-proto')) headers.add('x-forwarded-proto', connection.encrypted ? 'https' : 'http');
+  }
+  head.scheme = config.schemeOverwrite ?? (headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http');
+
+  const internal = single && client !== undefined && rules.internalAddresses.has(client);
+  const edge = !internal && config.useRemoteAddress;
+  sanitize(headers, internal, edge, internalOnlyHeaders);
+  if (internal) headers.set('x-envoy-internal', 'true');
+  if (edge && client !== undefined) headers.set('x-envoy-external-address', client);
+  if (config.via !== undefined) appendVia(headers, config.via);
+  if (config.forwardClientCert !== 'sanitize' || headers.has('x-forwarded-client-cert')) {
+    applyClientCert(headers, config.forwardClientCert, connection.clientCert, connection.mutual);
+  }
+  if (config.generateRequestId) {
+    if (edge && !config.preserveExternalRequestId) headers.set('x-request-id', rules.requestId());
+    else if (!headers.has('x-request-id')) headers.add('x-request-id', rules.requestId());
+  }
+  return client ?? connection.remoteAddress;
+}
+
+/** One pass: requests rarely carry any of these. */
+function sanitize(headers: HeaderMap, internal: boolean, edge: boolean, internalOnly: readonly string[]): void {
+  if (internal) return;
+  const { names } = headers;
+  for (let i = names.length - 1; i >= 0; i--) {
+    const name = names[i] as string;
+    // `x-envoy-`: the seventh byte tells it from most others.
+    if (name.length > 8 && name.charCodeAt(0) === 120 && name.charCodeAt(7) === 45 && name.charCodeAt(2) === 101) {
+      if (INTERNAL_ONLY.has(name) || (edge && EDGE_ONLY.has(name))) {
+        headers.remove(name);
+        i = names.length;
+      }
+    }
+  }
+  for (const name of internalOnly) headers.remove(name.toLowerCase());
+}
+
+export function appendVia(headers: HeaderMap, via: string): void {
+  const before = headers.joined('via');
+  headers.set('via', before === undefined ? via : `${before}, ${via}`);
+}
