@@ -32,8 +32,11 @@ export interface ControlPlaneEndpoint {
 }
 
 export interface XdsStreamOptions {
-  /** Called for every attempt, with 0 for the first: take the next endpoint after a failure. May throw: counts as a failed attempt. */
-  readonly endpoint: (attempt: number) => ControlPlaneEndpoint;
+  /**
+   * Called for every attempt with the failures in a row since a server answered, so that 0 is the first choice and each
+   * failure goes on to the next. May throw: that is a failed attempt.
+   */
+  readonly endpoint: (failures: number) => ControlPlaneEndpoint;
   /** The gRPC method's path: resource-types.ts `AGGREGATED_METHOD` or a type's own. */
   readonly method: string;
   readonly initialMetadata: readonly { readonly key: string; readonly value: string }[];
@@ -98,7 +101,7 @@ export class XdsStream {
   private readonly listener: XdsStreamListener;
   private readonly backoff: Backoff;
   private attempt: Attempt | undefined;
-  private attempts = 0;
+  private failures = 0;
   private cancelRetry: () => void = () => {};
   private running = false;
   private shortStreams = 0;
@@ -130,10 +133,9 @@ export class XdsStream {
   }
 
   private connect(): void {
-    const number = this.attempts++;
     let attempt: Attempt;
     try {
-      attempt = this.open(this.options.endpoint(number));
+      attempt = this.open(this.options.endpoint(this.failures));
     } catch (thrown) {
       this.again({ code: 14, details: thrown instanceof Error ? thrown.message : String(thrown) }, false, 0);
       return;
@@ -224,6 +226,7 @@ export class XdsStream {
 
   private again(status: { readonly code: number; readonly details: string }, answered: boolean, livedMs: number): void {
     if (!this.running) return;
+    this.failures = answered ? 0 : this.failures + 1;
     if (answered) this.shortStreams = livedMs < SHORT_STREAM_MS ? this.shortStreams + 1 : 0;
     const retryInMs = answered && this.shortStreams < 2 ? 0 : this.backoff.next();
     this.cancelRetry = this.options.clock.after(retryInMs, () => this.connect());

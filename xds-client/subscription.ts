@@ -253,10 +253,23 @@ export class SotwSubscription<T> implements Subscription<T> {
     if (!decoded.ok) {
       const found = resourceErrors(name, decoded.errors);
       errors.push(...found);
-      this.refusals.set(name, { name, any, version, refusedAt: now, details: nackMessage(this.type.api, found) });
+      this.refusals.set(name, {
+        name,
+        any: ownCopy(any),
+        version,
+        refusedAt: now,
+        details: nackMessage(this.type.api, found),
+      });
       return undefined;
     }
-    const held = { name, value: decoded.value, any, version, updatedAt: now, unsupported: decoded.unsupported };
+    const held = {
+      name,
+      value: decoded.value,
+      any: ownCopy(any),
+      version,
+      updatedAt: now,
+      unsupported: decoded.unsupported,
+    };
     this.resources.set(name, held);
     this.refusals.delete(name);
     this.seenVersions.set(name, version);
@@ -300,4 +313,11 @@ export class SotwSubscription<T> implements Subscription<T> {
     this.absent.delete(name);
     this.expiries.delete(name);
   }
+}
+
+/** A resource's bytes are a part of its response's: kept as they are, one resource would hold on to the whole of it. */
+function ownCopy({ type_url, value }: Any): Any {
+  const copy = Buffer.allocUnsafeSlow(value.length);
+  value.copy(copy);
+  return { type_url, value: copy };
 }
