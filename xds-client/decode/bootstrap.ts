@@ -13,7 +13,7 @@ import { any, has, message, text, textOrNone, word } from './fields.ts';
 import { inspect } from './inspect.ts';
 import { decodeListener } from './listener.ts';
 import { structToJson } from './struct.ts';
-import { decodeSecret } from './tls.ts';
+import { decodeSecret } from './tls-material.ts';
 
 const BOOTSTRAP = 'envoy.config.bootstrap.v3';
 const RESOLVER = 'names are resolved by the system, whichever resolver is named';

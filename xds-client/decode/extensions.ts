@@ -5,7 +5,7 @@
  */
 
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
-import type { Extension, ExtensionTable } from './context.ts';
+import { type Extension, type ExtensionTable, support } from './context.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
@@ -36,6 +36,8 @@ const OBSERVES = 'it only observes; Tollway keeps its own statistics';
 const EXCHANGES = 'it only tells who the other side is, for statistics';
 const GUARDS = 'requests would pass that it is there to stop';
 const NO_FAULTS = 'faults are not injected yet; requests pass as they are';
+
+support(`${SOCKETS}.raw_buffer.v3.RawBuffer`, { acts: [] });
 
 function rawBuffer(): Extension<{ readonly kind: 'raw' }> {
   return {

@@ -11,7 +11,8 @@ const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3';
 const ROUTER_TYPE = 'envoy.extensions.filters.http.router.v3.Router';
 
 support(`${HCM}.HttpFilter`, {
-  acts: ['name', 'typed_config', 'is_optional', 'disabled', 'config_discovery'],
+  acts: ['name', 'typed_config', 'is_optional', 'disabled'],
+  refused: { config_discovery: 'configurations of single filters are not asked for yet; give typed_config' },
 });
 support(ROUTER_TYPE, {
   acts: ['upstream_log', 'suppress_envoy_headers', 'strict_check_headers', 'respect_expected_rq_timeout'],
@@ -47,12 +48,8 @@ interface Decoded {
 function decodeOne(filter: MessageObject, ctx: DecodeContext): Decoded | undefined {
   const name = text(filter, 'name');
   const optional = flag(filter, 'is_optional');
-  if (has(filter, 'config_discovery')) {
-    const reason = 'configurations of single filters are not asked for yet; give typed_config';
-    if (optional) ctx.ignore(`${HCM}.HttpFilter.config_discovery`, `optional: ${reason}`, 'config_discovery');
-    else ctx.error(`is not supported: ${reason}`, 'config_discovery');
-    return undefined;
-  }
+  // The field is refused by its declaration.
+  if (has(filter, 'config_discovery')) return undefined;
   const found = ctx.at('typed_config', () =>
     decodeExtension('http-filter', any(filter, 'typed_config'), name, ctx, optional),
   );
@@ -82,7 +79,8 @@ export function decodeHttpFilters(
     if (decoded?.terminal === true && index !== lastIndex) {
       ctx.error(`terminal ${label} must be the last filter in a ${owner}.`);
     }
-    if (index === lastIndex && decoded?.terminal !== true && ctx.errors.length === errorsBefore) {
+    const judged = ctx.errors.length === errorsBefore && !has(filter, 'config_discovery');
+    if (index === lastIndex && decoded?.terminal !== true && judged) {
       ctx.error(`non-terminal ${label} is the last filter in a ${owner}.`);
     }
     if (decoded !== undefined) chain.push(decoded.filter);

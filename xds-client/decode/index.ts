@@ -13,7 +13,7 @@ import { decodeAssignment } from './endpoint.ts';
 import { EXTENSIONS } from './extensions.ts';
 import { decodeListener } from './listener.ts';
 import { decodeRouteConfiguration } from './route.ts';
-import { decodeSecret } from './tls.ts';
+import { decodeSecret } from './tls-material.ts';
 import { messageName, unpack } from './unpack.ts';
 
 export type { Decoded, FieldError, Support, UnsupportedField } from './context.ts';

@@ -6,6 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { hasMessage, messageFields } from '../../protos/index.ts';
 import { declaredSupport, type ExtensionTable, type Support } from './context.ts';
 import { EXTENSIONS } from './extensions.ts';
+// For its decoders' declarations.
+import './index.ts';
 import { generateRules } from './rules/generate.ts';
 
 const OUTPUT = {

@@ -2,23 +2,19 @@
 import type { MessageObject } from '../../protos/index.ts';
 import type {
   DownstreamTls,
-  SanMatch,
-  Secret,
   SecretRef,
   TlsCertificate,
   TlsParameters,
   TlsVersion,
   TransportSocket,
   UpstreamTls,
-  ValidationContext,
 } from '../model/tls.ts';
-import { decodeConfigSource, decodeDataSource, duration, each, inside } from './common.ts';
+import { decodeConfigSource, duration, each, inside } from './common.ts';
 import { type DecodeContext, type Extension, support } from './context.ts';
-import { flag, has, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
-import { decodeStringMatch } from './matcher.ts';
+import { flag, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
+import { decodeCertificate, decodeValidation, PROVIDERS, requireTrustedCa } from './tls-material.ts';
 
 const TLS = 'envoy.extensions.transport_sockets.tls.v3';
-const PROVIDERS = 'certificate providers are not built; use files or SDS';
 
 support(`${TLS}.CommonTlsContext`, {
   acts: [
@@ -56,39 +52,6 @@ support(`${TLS}.TlsParameters`, {
     'signature_algorithms',
   ],
 });
-support(`${TLS}.TlsCertificate`, {
-  acts: ['certificate_chain', 'private_key', 'watched_directory', 'password', 'ocsp_staple'],
-  ignored: { signed_certificate_timestamp: 'Envoy does not act on it either' },
-  refused: {
-    pkcs12: 'give certificate_chain and private_key in PEM',
-    private_key_provider: 'private key providers are not built',
-  },
-});
-support(`${TLS}.SubjectAltNameMatcher`, {
-  acts: ['san_type', 'matcher'],
-  refused: { oid: 'OTHER_NAME is not matched' },
-});
-support(`${TLS}.CertificateValidationContext`, {
-  acts: [
-    'trusted_ca',
-    'watched_directory',
-    'verify_certificate_spki',
-    'verify_certificate_hash',
-    'match_typed_subject_alt_names',
-    'match_subject_alt_names',
-    'crl',
-    'allow_expired_certificate',
-    'trust_chain_verification',
-    'max_verify_depth',
-  ],
-  refused: {
-    ca_certificate_provider_instance: PROVIDERS,
-    system_root_certs: 'name the bundle with trusted_ca',
-    require_signed_certificate_timestamp: 'certificate transparency is not checked',
-    custom_validator_config: 'custom validators are not built',
-    only_verify_leaf_cert_crl: 'a CRL is held against the whole chain',
-  },
-});
 support(`${TLS}.SdsSecretConfig`, { acts: ['name', 'sds_config'] });
 support(`${TLS}.DownstreamTlsContext`, {
   acts: [
@@ -112,14 +75,6 @@ support(`${TLS}.UpstreamTlsContext`, {
   acts: ['common_tls_context', 'sni', 'max_session_keys', 'allow_renegotiation'],
   ignored: { enforce_rsa_key_usage: 'OpenSSL checks key usage by its own rules' },
 });
-support(`${TLS}.Secret`, {
-  acts: ['name', 'tls_certificate', 'validation_context'],
-  refused: {
-    session_ticket_keys: 'shared ticket keys let a removed CA back in; tickets use random keys',
-    generic_secret: 'nothing reads generic secrets',
-  },
-});
-
 const VERSIONS: { readonly [version: string]: TlsVersion } = { TLSv1_2: 'TLSv1.2', TLSv1_3: 'TLSv1.3' };
 const VERSION_FIELDS = ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'] as const;
 
@@ -148,97 +103,6 @@ function decodeAlpn(common: MessageObject | undefined, ctx: DecodeContext): stri
     }
     return reason === undefined;
   });
-}
-
-function decodeCertificate(certificate: MessageObject, ctx: DecodeContext): TlsCertificate {
-  const chain = message(certificate, 'certificate_chain');
-  const key = message(certificate, 'private_key');
-  if (chain === undefined && !has(certificate, 'pkcs12')) ctx.error('value is required', 'certificate_chain');
-  if (key === undefined && !has(certificate, 'pkcs12') && !has(certificate, 'private_key_provider')) {
-    ctx.error('Failed to load incomplete private key from path: value is required', 'private_key');
-  }
-  return {
-    certificateChain: decodeDataSource(chain ?? {}),
-    privateKey: decodeDataSource(key ?? {}),
-    password: inside(certificate, 'password', ctx, decodeDataSource),
-    ocspStaple: inside(certificate, 'ocsp_staple', ctx, decodeDataSource),
-    watchedDirectory: textOrNone(message(certificate, 'watched_directory'), 'path'),
-  };
-}
-
-const SAN_TYPES: { readonly [type: string]: SanMatch['type'] } = {
-  DNS: 'dns',
-  URI: 'uri',
-  EMAIL: 'email',
-  IP_ADDRESS: 'ip',
-};
-
-function decodeSanMatch(matcher: MessageObject, ctx: DecodeContext): SanMatch {
-  const type = SAN_TYPES[word(matcher, 'san_type', 'SAN_TYPE_UNSPECIFIED')];
-  if (type === undefined) {
-    ctx.error(
-      `${word(matcher, 'san_type', 'SAN_TYPE_UNSPECIFIED')} is not matched; use DNS, URI, EMAIL or IP_ADDRESS`,
-      'san_type',
-    );
-  }
-  const match = ctx.at('matcher', () => decodeStringMatch(message(matcher, 'matcher'), ctx));
-  return { type: type ?? 'any', match };
-}
-
-const HEX_SHA256 = /^[0-9a-f]{64}$/;
-
-function decodeHashes(context: MessageObject, ctx: DecodeContext): string[] {
-  return texts(context, 'verify_certificate_hash').map((hash) => {
-    const plain = hash.replaceAll(':', '').toLowerCase();
-    if (!HEX_SHA256.test(plain)) ctx.error(`Invalid hex-encoded SHA-256 ${hash}`, 'verify_certificate_hash');
-    return plain;
-  });
-}
-
-function decodeSpkiHashes(context: MessageObject, ctx: DecodeContext): string[] {
-  return texts(context, 'verify_certificate_spki').map((hash) => {
-    if (Buffer.from(hash, 'base64').length !== 32) {
-      ctx.error(`Invalid base64-encoded SHA-256 ${hash}`, 'verify_certificate_spki');
-    }
-    return hash;
-  });
-}
-
-function decodeValidation(context: MessageObject, ctx: DecodeContext): ValidationContext {
-  return {
-    trustedCa: inside(context, 'trusted_ca', ctx, decodeDataSource),
-    watchedDirectory: textOrNone(message(context, 'watched_directory'), 'path'),
-    sanMatches: [
-      ...each(context, 'match_typed_subject_alt_names', ctx, (matcher) => decodeSanMatch(matcher, ctx)),
-      ...each(
-        context,
-        'match_subject_alt_names',
-        ctx,
-        (matcher): SanMatch => ({
-          type: 'any',
-          match: decodeStringMatch(matcher, ctx),
-        }),
-      ),
-    ],
-    certificateHashes: decodeHashes(context, ctx),
-    spkiHashes: decodeSpkiHashes(context, ctx),
-    crl: inside(context, 'crl', ctx, decodeDataSource),
-    allowExpired: flag(context, 'allow_expired_certificate'),
-    trustChain: word(context, 'trust_chain_verification', '') === 'ACCEPT_UNTRUSTED' ? 'accept-untrusted' : 'verify',
-    maxVerifyDepth: wrappedNumber(context, 'max_verify_depth'),
-  };
-}
-
-/**
- * A context that is whole. A default that SDS completes is not held against this: its CA comes with the secret.
- */
-function requireTrustedCa(validation: ValidationContext, ctx: DecodeContext): ValidationContext {
-  if (validation.trustedCa !== undefined) return validation;
-  if (validation.sanMatches.length > 0) {
-    ctx.error('SAN-based verification of peer certificates without trusted CA is insecure and not allowed');
-  }
-  if (validation.allowExpired) ctx.error('Certificate validity period is always ignored without trusted CA');
-  return validation;
 }
 
 /** A secret by name. Without `sds_config`, one of the bootstrap's own. */
@@ -341,13 +205,3 @@ export const UPSTREAM_TLS: Extension<TransportSocket<UpstreamTls>> = {
   type: `${TLS}.UpstreamTlsContext`,
   decode: decodeUpstream,
 };
-
-/** envoy Secret. */
-export function decodeSecret(secret: MessageObject, ctx: DecodeContext): Secret {
-  const name = text(secret, 'name');
-  const certificate = inside(secret, 'tls_certificate', ctx, (value) => decodeCertificate(value, ctx));
-  if (certificate !== undefined) return { kind: 'certificate', name, certificate };
-  const validation = inside(secret, 'validation_context', ctx, (value) => decodeValidation(value, ctx));
-  if (validation === undefined) ctx.error('a secret needs tls_certificate or validation_context');
-  return { kind: 'validation', name, validation: validation ?? decodeValidation({}, ctx) };
-}

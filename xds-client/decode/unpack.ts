@@ -11,6 +11,7 @@ import type { DecodeContext } from './context.ts';
 import { message as member, text } from './fields.ts';
 import { inspect } from './inspect.ts';
 import { structToJson } from './struct.ts';
+import { noteUnknownFields } from './unknown-fields.ts';
 
 const TYPED_STRUCTS = new Set(['udpa.type.v1.TypedStruct', 'xds.type.v3.TypedStruct']);
 
@@ -43,7 +44,11 @@ export function typeNameOf(config: Any, ctx: DecodeContext): string | undefined 
 /** Decodes without inspecting: for payloads that are left aside. `undefined` after an error. */
 export function configOf(config: Any, type: string, ctx: DecodeContext): MessageObject | undefined {
   const outer = messageName(config.type_url);
-  if (!TYPED_STRUCTS.has(outer)) return decodeBytes(type, config.value, ctx);
+  if (!TYPED_STRUCTS.has(outer)) {
+    const decoded = decodeBytes(type, config.value, ctx);
+    if (decoded !== undefined) noteUnknownFields(type, config.value, ctx);
+    return decoded;
+  }
   const wrapper = decodeBytes(outer, config.value, ctx);
   if (wrapper === undefined) return undefined;
   const problems: JsonProblem[] = [];
