@@ -16,7 +16,7 @@ import type { ResourceDecoder } from './resource-decoder.ts';
 import { AGGREGATED_METHOD, RESOURCE_TYPES, type Resource, type ResourceKind } from './resource-types.ts';
 import { XdsStream, type XdsStreamOptions } from './stream.ts';
 import type { Subscription, Wanted } from './subscription.ts';
-import { sourceKey, type Want } from './wants.ts';
+import { DEFAULT_FETCH_TIMEOUT_MS, sourceKey, type Want } from './wants.ts';
 
 /** How to reach a control plane: the part of the stream's options that depends on the bootstrap. */
 export type ControlPlaneConnection = Pick<XdsStreamOptions, 'endpoint' | 'initialMetadata'> & Partial<XdsStreamOptions>;
@@ -52,6 +52,7 @@ export class Configuration {
   private queue: ConfigChange[] = [];
   private delivering = false;
   private cancelTick: () => void = () => {};
+  private readonly firstAnswers = new Map<ResourceKind, () => void>();
   private stopped = false;
 
   constructor(options: ConfigurationOptions) {
@@ -67,6 +68,7 @@ export class Configuration {
   stop(): void {
     this.stopped = true;
     this.cancelTick();
+    for (const cancel of this.firstAnswers.values()) cancel();
     for (const source of this.sources.values()) source.stop();
   }
 
@@ -87,6 +89,7 @@ export class Configuration {
 
   private updated(update: ConfigUpdate): void {
     if (this.stopped) return;
+    for (const kind of update.answered) this.firstAnswers.get(kind)?.();
     this.afterwards(this.store.apply(update, this.options.clock.now()));
   }
 
@@ -125,12 +128,26 @@ export class Configuration {
     if (wants === this.wants) return;
     const before = this.wants;
     this.wants = wants;
-    for (const { kind, source, wanted } of wants) this.sourceFor(source).want(kind, wanted);
+    for (const { kind, source, wanted } of wants) {
+      if (wanted.wildcard) this.awaitFirstAnswer(kind, source);
+      this.sourceFor(source).want(kind, wanted);
+    }
     // Kinds of which nothing is wanted any more from a source.
     const now = new Set(wants.map(({ kind, source }) => `${kind} ${sourceKey(source)}`));
     for (const { kind, source } of before) {
       if (!now.has(`${kind} ${sourceKey(source)}`)) this.sourceFor(source).want(kind, NOTHING);
     }
+  }
+
+  /** CDS and LDS have no names to time: their first answer is timed as a whole. The store goes on by itself. */
+  private awaitFirstAnswer(kind: ResourceKind, source: ConfigSource): void {
+    const timeoutMs = source.initialFetchTimeoutMs ?? DEFAULT_FETCH_TIMEOUT_MS;
+    if (timeoutMs === 0 || this.firstAnswers.has(kind)) return;
+    const cancel = this.options.clock.after(timeoutMs, () => {
+      this.options.onEvent({ type: 'timeout', kind, name: undefined });
+      this.options.onEvent({ type: 'attempt', kind, name: undefined });
+    });
+    this.firstAnswers.set(kind, cancel);
   }
 
   private sourceFor(source: ConfigSource): Source {

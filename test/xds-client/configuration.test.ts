@@ -12,7 +12,8 @@ import type { XdsEvent } from '../../xds-client/events.ts';
 import type { ConfigSource } from '../../xds-client/model/common.ts';
 import type { Secret } from '../../xds-client/model/tls.ts';
 import { RESOURCE_TYPES } from '../../xds-client/resource-types.ts';
-import { assignment, cluster, portsOf, upstreamTls } from './models.ts';
+import { FakeClock } from './fake-clock.ts';
+import { ADS, assignment, cluster, portsOf, upstreamTls } from './models.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'configuration-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -164,6 +165,31 @@ describe('a configuration', () => {
     bench.configuration.start();
     assert.deepEqual(bench.told, ['secret cert', 'resolve d', 'cluster s', 'cluster d', 'initialized']);
     bench.configuration.stop();
+  });
+
+  it('is live without its control plane after 15 s for clusters and 15 s for listeners, and counts that', () => {
+    const clock = new FakeClock();
+    const bench: Bench = new Bench({
+      clock,
+      cds: ADS,
+      lds: ADS,
+      connect: () => ({
+        endpoint: () => {
+          throw new Error('nobody there');
+        },
+        initialMetadata: [],
+      }),
+      onChanges: (changes) => bench.tell(...changes.map(({ type }) => type)),
+    });
+    bench.configuration.start();
+    clock.advance(29_999);
+    assert.deepEqual(bench.told, []);
+    clock.advance(1);
+    assert.deepEqual(bench.told, ['initialized']);
+    const timeouts = bench.events.flatMap((event) => (event.type === 'timeout' ? event.kind : []));
+    assert.deepEqual(timeouts, ['cluster', 'listener']);
+    bench.configuration.stop();
+    assert.deepEqual(clock.pending(), []);
   });
 
   it('asks a dedicated source for secrets', async () => {

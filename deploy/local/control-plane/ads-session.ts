@@ -91,13 +91,12 @@ export class AdsSession {
     }
     const subscription = known ?? { wildcard: false, names: new Set(), explicit: false, nonce: '', answered: '' };
     this.subscriptions.set(typeUrl, subscription);
-    const { added, changed } = this.subscribe(subscription, typeUrl, request.resource_names ?? []);
+    const added = this.subscribe(subscription, typeUrl, request.resource_names ?? []);
     const isAnswer = nonce !== '' && subscription.answered !== nonce;
     subscription.answered = nonce;
     this.report(request, typeUrl, isAnswer);
-    // Asking again for what was sent, as Envoy does for a cluster that warms anew, wants it sent again.
-    const asksAgain = known !== undefined && nonce !== '' && !isAnswer && !changed;
-    if (known === undefined || asksAgain) this.push(typeUrl, undefined);
+    // Asking without answering, as Envoy does for a cluster that warms anew: it wants all of it sent again.
+    if (!isAnswer) this.push(typeUrl, undefined);
     else if (added.size > 0) this.push(typeUrl, added);
   }
 
@@ -134,19 +133,15 @@ export class AdsSession {
     this.options.end();
   }
 
-  /** `added`: names that were not asked for before. `changed`: also where names were only dropped. */
-  private subscribe(
-    subscription: Subscription,
-    typeUrl: string,
-    names: readonly string[],
-  ): { readonly added: ReadonlySet<string>; readonly changed: boolean } {
+  /** Gives the names that were not asked for before. */
+  private subscribe(subscription: Subscription, typeUrl: string, names: readonly string[]): ReadonlySet<string> {
     const before = subscription.names;
     const wasWildcard = subscription.wildcard;
     subscription.explicit ||= names.length > 0;
     subscription.wildcard = names.includes('*') || (WILDCARD_TYPES.has(typeUrl) && !subscription.explicit);
     subscription.names = new Set(names);
     const added = new Set(names.filter((name) => name !== '*' && !before.has(name) && !wasWildcard));
-    return { added, changed: added.size > 0 || subscription.names.size !== before.size };
+    return added;
   }
 
   private report(request: Request, typeUrl: string, isAnswer: boolean): void {
