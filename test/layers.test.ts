@@ -87,6 +87,7 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
     'proxy/observe',
     'proxy/filters/http',
     'proxy/upstream',
+    'proxy/cluster/stats.ts',
   ],
   'proxy/observe': ['proxy/http'],
   'proxy/secrets': ['proxy/tls', 'certs', 'xds-client', 'protos', 'proxy/observe'],

@@ -21,7 +21,7 @@ export interface DirectoryOptions {
   readonly resolver: DnsResolver;
   readonly timers: DnsTimers;
   readonly random: () => number;
-  /** The cluster's endpoints are known for the first time (static and DNS clusters, and EDS with its first assignment). */
+  /** After each `setCluster`: the endpoints of this configuration are known (at once, looked up, or assigned). */
   readonly onReady?: (name: string) => void;
   readonly onDnsFailure?: (cluster: string, error: unknown) => void;
 }
@@ -31,6 +31,8 @@ interface Entry {
   readonly slot: number;
   dns: DnsCluster | undefined;
   assignmentJson: string | undefined;
+  /** `onReady` was told of this configuration. */
+  announced: boolean;
   /** By address. */
   endpointSlots: ReadonlyMap<string, number>;
   stats: StatBlock;
@@ -70,12 +72,13 @@ export class ClusterDirectory {
       entry.dns?.close();
       entry.dns = undefined;
       entry.json = json;
+      entry.announced = false;
       this.restat(entry, cluster);
     }
     this.options.broadcast({ type: 'cluster', name: cluster.name, json, slot: entry.slot });
     const { discovery } = cluster;
     if (discovery.kind === 'static') this.setAssignment(cluster.name, staticAssignment(cluster, discovery.localities));
-    else if (discovery.kind === 'original-dst') this.options.onReady?.(cluster.name);
+    else if (discovery.kind === 'original-dst') this.announce(cluster.name, entry);
     else if (isDnsCluster(cluster)) this.startDns(entry, cluster);
   }
 
@@ -98,9 +101,9 @@ export class ClusterDirectory {
     const json = JSON.stringify(assignment);
     if (entry.assignmentJson === json) {
       entry.stats.inc(ClusterStat.update_no_rebuild);
+      this.announce(name, entry);
       return;
     }
-    const first = entry.assignmentJson === undefined;
     entry.assignmentJson = json;
     const previous = entry.endpointSlots;
     const slots = new Map<string, number>();
@@ -123,7 +126,7 @@ export class ClusterDirectory {
     }
     if (removed > 0 || slots.size !== previous.size) entry.stats.inc(ClusterStat.membership_change);
     setMembership(entry.stats, assignment);
-    if (first) this.options.onReady?.(name);
+    this.announce(name, entry);
   }
 
   names(): string[] {
@@ -161,6 +164,7 @@ export class ClusterDirectory {
       slot: this.cells.allocate(),
       dns: undefined,
       assignmentJson: undefined,
+      announced: false,
       endpointSlots: new Map(),
       stats: this.options.stats.block(prefix, CLUSTER_STATS),
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
@@ -178,6 +182,12 @@ export class ClusterDirectory {
     entry.breakers = new BreakerGauges(this.options.stats, prefix, cluster.thresholds);
     stats.release();
     breakers.release();
+  }
+
+  private announce(name: string, entry: Entry): void {
+    if (entry.announced) return;
+    entry.announced = true;
+    this.options.onReady?.(name);
   }
 
   private startDns(entry: Entry, cluster: Cluster): void {

@@ -4,11 +4,10 @@ import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { RequestHead } from '../http/headers.ts';
 import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
-import { SslStats } from '../tls/stats.ts';
 import type { UpstreamHttpVersion } from '../upstream/codec.ts';
 import type { Priority } from '../upstream/contract.ts';
 import { HttpPool } from '../upstream/http-pool.ts';
-import type { PoolContext, PoolTls } from '../upstream/pool-context.ts';
+import { type PoolContext, type PoolTls, type SslStats, sslStats } from '../upstream/pool-context.ts';
 import { TcpPool } from '../upstream/tcp-pool.ts';
 import type { ClusterEnvironment } from './environment.ts';
 import type { WorkerHost } from './host.ts';
@@ -26,6 +25,7 @@ export class HostPoolFactory {
   private readonly env: ClusterEnvironment;
   private readonly connectMs: Histogram;
   private readonly lengthMs: Histogram;
+  private readonly requestsPerConnection: Histogram;
   /** One context a transport socket, so that endpoints and pools share its secrets and sessions. */
   private readonly contexts = new Map<UpstreamTls, UpstreamTlsContext>();
   private sslStats: SslStats | undefined = undefined;
@@ -41,6 +41,7 @@ export class HostPoolFactory {
     const prefix = statPrefix(config);
     this.connectMs = env.stats.histogram(`${prefix}upstream_cx_connect_ms`);
     this.lengthMs = env.stats.histogram(`${prefix}upstream_cx_length_ms`);
+    this.requestsPerConnection = env.stats.histogram(`${prefix}upstream_rq_per_cx`);
     this.uniform = config.transportSocketMatches.length === 0 && config.transportSocket.kind === 'raw';
     this.version = fixedVersion(config);
   }
@@ -99,7 +100,7 @@ export class HostPoolFactory {
   }
 
   private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
-    if (tls !== undefined) this.sslStats ??= new SslStats(`${statPrefix(this.config)}ssl.`, this.env.stats);
+    if (tls !== undefined) this.sslStats ??= sslStats(statPrefix(this.config), this.env.stats);
     return {
       config: this.config,
       host,
@@ -110,6 +111,7 @@ export class HostPoolFactory {
       sslStats: tls === undefined ? undefined : this.sslStats,
       connectMs: this.connectMs,
       lengthMs: this.lengthMs,
+      requestsPerConnection: this.requestsPerConnection,
       now: this.env.now,
       onEmpty,
     };

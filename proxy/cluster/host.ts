@@ -122,6 +122,8 @@ export class WorkerHost implements PoolHost, BalancerHost {
   addPool<P extends HttpPool | TcpPool>(pools: Map<string, P>, key: string, pool: P): P {
     pools.set(key, pool);
     this.live.add(pool);
+    // Chosen before it was retired: the request may go, its connection may not stay.
+    if (this.retired) pool.drain();
     return pool;
   }
 

@@ -14,6 +14,9 @@ export class ClusterLimits {
   /** Units that this worker holds; the slot is let go when they are back and the cluster is gone. */
   private held = 0;
   private onUnused: (() => void) | undefined = undefined;
+  /** The slot was let go: nothing is counted any more, and nothing may be taken but what `acquire` insists on. */
+  private closed = false;
+  private uncounted = 0;
 
   constructor(slot: Slot, thresholds: Cluster['thresholds']) {
     this.slot = slot;
@@ -27,6 +30,7 @@ export class ClusterLimits {
 
   /** Takes one unit. False: the threshold is reached. */
   tryAcquire(resource: Resource, priority: Priority): boolean {
+    if (this.closed) return false;
     const { cells } = this.slot;
     const index = this.index(resource, priority);
     const max = this.max(resource, priority);
@@ -44,11 +48,19 @@ export class ClusterLimits {
 
   /** Takes one unit whatever the threshold says: the connection that an endpoint without any is always granted. */
   acquire(resource: Resource, priority: Priority): void {
+    if (this.closed) {
+      this.uncounted++;
+      return;
+    }
     Atomics.add(this.slot.cells, this.index(resource, priority), 1);
     this.held++;
   }
 
   release(resource: Resource, priority: Priority): void {
+    if (this.uncounted > 0) {
+      this.uncounted--;
+      return;
+    }
     Atomics.sub(this.slot.cells, this.index(resource, priority), 1);
     this.held--;
     if (this.held === 0) this.settle();
@@ -69,6 +81,7 @@ export class ClusterLimits {
     const callback = this.onUnused;
     if (callback === undefined) return;
     this.onUnused = undefined;
+    this.closed = true;
     callback();
   }
 

@@ -30,6 +30,9 @@ export const EndpointCell = {
   healthFlags: 9,
 } as const;
 
+/** Bits of `EndpointCell.healthFlags`. */
+export const HealthFlag = { failedActiveHealthCheck: 1, failedOutlierCheck: 2 } as const;
+
 /** How many threads still hold the slot. */
 const HOLDERS = CELLS_PER_SLOT - 1;
 

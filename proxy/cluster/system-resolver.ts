@@ -1,9 +1,16 @@
 /** The machine's own resolution: /etc/hosts and getaddrinfo, or the name servers themselves where the TTL is wanted. */
 import { lookup, resolve4, resolve6 } from 'node:dns/promises';
-import type { DnsResolver, ResolvedAddress } from './dns.ts';
+import type { DnsResolver, DnsTimers, ResolvedAddress } from './dns.ts';
 
 /** Codes by which a resolver says that the name has no such record. */
 const NO_RECORD = new Set(['ENODATA', 'EAI_NODATA', 'EAI_ADDRFAMILY', 'ENOTFOUND', 'EAI_NONAME']);
+
+/** Node's timers; they keep no process alive. */
+export const systemTimers: DnsTimers = {
+  set: (callback, ms) => setTimeout(callback, Math.min(ms, 2 ** 31 - 1)).unref(),
+  // `set` made it.
+  clear: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+};
 
 export class SystemResolver implements DnsResolver {
   /** A name that is not known under either family throws once the second was asked: see `resolve`. */

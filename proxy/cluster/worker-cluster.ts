@@ -181,7 +181,6 @@ function connectionText(config: Cluster): string {
     config.transportSocketMatches,
     config.tcpKeepalive,
     config.sourceAddress,
-    config.altStatName,
   ]);
 }
 

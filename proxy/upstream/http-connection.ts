@@ -8,7 +8,7 @@ import type {
   ResetReason,
   Transport,
 } from '../http/stream.ts';
-import { createClientCodec, type UpstreamHttpVersion } from './codec.ts';
+import { clientCodec, type UpstreamHttpVersion } from './codec.ts';
 import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './connection.ts';
 import type { UpstreamConnectionInfo } from './contract.ts';
 import type { HttpWish } from './http-pool.ts';
@@ -39,13 +39,15 @@ export class HttpConnection
   private ending = false;
 
   constructor(owner: HttpConnectionOwner, version: UpstreamHttpVersion) {
+    // First: what it throws must not leave a socket behind.
+    const createCodec = clientCodec(version, owner.context.config);
     super(owner.context, false);
     this.owner = owner;
     const { config, stats } = owner.context;
     this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
     this.remaining = config.common.maxRequestsPerConnection || Number.POSITIVE_INFINITY;
     if (owner.context.tls !== undefined) this.encrypted = true;
-    this.codec = createClientCodec(version, this, this, config);
+    this.codec = createCodec(this, this);
     stats.inc(version === 20 ? ClusterStat.upstream_cx_http2_total : ClusterStat.upstream_cx_http1_total);
   }
 
@@ -131,6 +133,7 @@ export class HttpConnection
 
   protected override onGone(failure: ConnectFailure | undefined, reason: ResetReason): void {
     clearTimeout(this.idleTimer);
+    if (failure === undefined) this.context.requestsPerConnection.record(this.streamsStarted);
     this.owner.onClosed(this, failure);
     this.codec.destroyed(reason);
   }

@@ -1,8 +1,8 @@
 /** What pools and connections are given by the cluster that they belong to. */
 import type { Cluster } from '../../xds-client/model/cluster.ts';
-import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
+import type { Histogram, StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
-import type { SslStats } from '../tls/stats.ts';
+import { SslStats } from '../tls/stats.ts';
 import type { Host, Priority } from './contract.ts';
 
 /** The circuit breaker: takes and gives back units, counted over all workers. */
@@ -33,6 +33,13 @@ export interface PoolTls {
   readonly expectedSan: string | undefined;
 }
 
+export type { SslStats };
+
+/** `prefix` is the cluster's, with its dot. */
+export function sslStats(prefix: string, stats: StatsStore): SslStats {
+  return new SslStats(`${prefix}ssl.`, stats);
+}
+
 export interface PoolContext {
   /** As it was when the pool was made; a cluster whose connections would differ gets new pools. */
   readonly config: Cluster;
@@ -46,6 +53,7 @@ export interface PoolContext {
   readonly sslStats: SslStats | undefined;
   readonly connectMs: Histogram;
   readonly lengthMs: Histogram;
+  readonly requestsPerConnection: Histogram;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
   /** The pool has no connection and no wish left. */

@@ -55,7 +55,6 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
       if (connection.listed) connection.close();
       else if (this.pending.size === 0) connection.drain();
     }
-    this.settle();
   }
 
   /** Closes everything at once; streams are reset. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClusterDirectory } from '../../proxy/cluster/directory.ts';
+import { EndpointCell } from '../../proxy/cluster/shared.ts';
+import { clusterStatuses } from '../../proxy/cluster/status.ts';
 import { WorkerClusterTable } from '../../proxy/cluster/table.ts';
 import type { ToWorker } from '../../proxy/messages.ts';
 import { MainStats } from '../../proxy/observe/stats/main-stats.ts';
@@ -193,6 +195,31 @@ test('gauges tell membership and open circuit breakers', () => {
   assert.equal(stats.get('cluster.payment.circuit_breakers.default.remaining_retries'), 0);
   assert.equal(stats.get('cluster.payment.circuit_breakers.default.remaining_cx'), 1024);
   handle?.releaseRetry('default');
+});
+
+test('the admin interface sees endpoints with their numbers', () => {
+  const { directory } = setUp();
+  directory.setCluster(cluster('payment'));
+  const canary = endpoint('10.0.0.1', 80, { metadata: { 'envoy.lb': { canary: true } }, health: 'draining' });
+  directory.setAssignment('payment', assignment('payment', [canary]));
+  const slot = directory.view('payment')?.endpoint('10.0.0.1:80');
+  if (slot !== undefined) slot.cells[slot.base + EndpointCell.requests] = -1;
+  const [status] = clusterStatuses(directory);
+  assert.equal(status?.name, 'payment');
+  assert.equal(status?.endpoints[0]?.canary, true);
+  assert.equal(status?.endpoints[0]?.edsHealth, 'draining');
+  assert.equal(status?.endpoints[0]?.stats.rq_total, 2 ** 32 - 1, 'counters are unsigned');
+});
+
+test('each configuration is announced once, when its endpoints are known', () => {
+  const { directory, ready } = setUp();
+  directory.setCluster(cluster('payment'));
+  assert.deepEqual(ready, []);
+  directory.setAssignment('payment', assignment('payment', []));
+  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80)]));
+  directory.setCluster(cluster('payment', { connectTimeoutMs: 1 }));
+  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80)]));
+  assert.deepEqual(ready, ['payment', 'payment']);
 });
 
 test('new thresholds hold for what is counted already', () => {
