@@ -3,7 +3,6 @@
  * first, so that the least specific has the last word, unless `most_specific_header_mutations_wins` turns it round. Of each
  * level, what is removed goes first, then what overwrites, then what is added.
  */
-import { Buffer } from 'node:buffer';
 import type { HeaderChanges, HeaderToAdd } from '../../xds-client/model/common.ts';
 import type { WeightedCluster } from '../../xds-client/model/route.ts';
 import type { HeaderMap } from '../http/headers.ts';
@@ -73,7 +72,7 @@ function expanded<C>(addition: Addition<C>, context: C): string {
 /** Fields are bytes, one a character: what configuration wrote in UTF-8 goes out in UTF-8. */
 function latin1(text: string): string {
   for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 127) return Buffer.from(text, 'utf8').toString('latin1');
+    if (text.charCodeAt(i) > 127) return String.fromCharCode(...new TextEncoder().encode(text));
   }
   return text;
 }
