@@ -14,7 +14,8 @@ export type ConfigChange =
   | { readonly type: 'secret'; readonly name: string; readonly secret: Secret }
   /**
    * Resolve this cluster's names from now on, instead of what was resolved under its name before, and call `dnsResolved`
-   * with this very object. It may be warming: it is not served by this.
+   * with this very object. It may be warming: it is not served by this. Ends when the name is removed, or when a `cluster`
+   * change brings it without DNS.
    */
   | { readonly type: 'resolve'; readonly name: string; readonly cluster: Cluster }
   /** Serve the cluster, new or changed, with these endpoints. */

@@ -1,6 +1,7 @@
 /** The clusters: which serve, which warm, and with which endpoints. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+
 import type { ConfigChange } from './changes.ts';
+import { equal } from './equal.ts';
 import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
 import { assignmentOf, type Reference, secretsOfCluster } from './references.ts';
@@ -46,8 +47,8 @@ export class ClusterTable {
       return true;
     }
     if (entry.isStatic) return false;
-    if (isDeepStrictEqual(cluster, entry.warming ?? entry.serving?.cluster)) return false;
-    if (isDeepStrictEqual(cluster, entry.serving?.cluster)) {
+    if (equal(cluster, entry.warming ?? entry.serving?.cluster)) return false;
+    if (equal(cluster, entry.serving?.cluster)) {
       // Changed back before the change could serve.
       this.stopWarming(name, entry);
       this.startResolving(name, entry, cluster, changes);
@@ -73,12 +74,12 @@ export class ClusterTable {
 
   assign(service: string, assignment: Assignment, changes: ConfigChange[]): void {
     this.absentServices.delete(service);
-    if (isDeepStrictEqual(this.assignments.get(service), assignment)) return;
+    if (equal(this.assignments.get(service), assignment)) return;
     this.assignments.set(service, assignment);
     for (const name of this.users().get(service) ?? []) {
       const serving = this.entries.get(name)?.serving;
       if (serving === undefined || assignmentOf(serving.cluster)?.name !== service) continue;
-      if (isDeepStrictEqual(serving.assignment, assignment)) continue;
+      if (equal(serving.assignment, assignment)) continue;
       serving.assignment = assignment;
       changes.push({ type: 'endpoints', name, assignment });
     }
@@ -104,7 +105,7 @@ export class ClusterTable {
     entry.resolved = assignment;
     const { serving } = entry;
     if (serving === undefined || !sameNames(cluster, serving.cluster)) return;
-    if (isDeepStrictEqual(serving.assignment, assignment)) return;
+    if (equal(serving.assignment, assignment)) return;
     serving.assignment = assignment;
     changes.push({ type: 'endpoints', name: cluster.name, assignment });
   }

@@ -1,6 +1,7 @@
 /** The listeners and their route configurations: which serve, which wait for what. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+
 import type { ConfigChange } from './changes.ts';
+import { equal } from './equal.ts';
 import type { Listener } from './model/listener.ts';
 import type { RouteConfiguration } from './model/route.ts';
 import {
@@ -34,8 +35,8 @@ export class ListenerTable {
       this.warming.add(name);
       return true;
     }
-    if (entry.isStatic || isDeepStrictEqual(listener, entry.warming ?? entry.serving)) return false;
-    const changedBack = isDeepStrictEqual(listener, entry.serving);
+    if (entry.isStatic || equal(listener, entry.warming ?? entry.serving)) return false;
+    const changedBack = equal(listener, entry.serving);
     entry.warming = changedBack ? undefined : listener;
     if (changedBack) this.warming.delete(name);
     else this.warming.add(name);
@@ -54,7 +55,7 @@ export class ListenerTable {
 
   putRoutes(name: string, routes: RouteConfiguration, changes: ConfigChange[]): boolean {
     this.absentRoutes.delete(name);
-    if (isDeepStrictEqual(this.routes.get(name), routes)) return false;
+    if (equal(this.routes.get(name), routes)) return false;
     this.routes.set(name, routes);
     changes.push({ type: 'routes', name, routes });
     return true;

@@ -1,6 +1,7 @@
 /** Secrets: what SDS and the bootstrap gave, and which material is loaded. Pure; holds no key material of files. */
-import { isDeepStrictEqual } from 'node:util';
+
 import type { ConfigChange } from './changes.ts';
+import { equal } from './equal.ts';
 import type { Secret } from './model/tls.ts';
 import type { SecretUser } from './resource-types.ts';
 import type { SecretFacts } from './warming.ts';
@@ -17,7 +18,7 @@ export class SecretTable {
 
   put(name: string, secret: Secret, changes: ConfigChange[]): void {
     this.absent.delete(name);
-    if (isDeepStrictEqual(this.secrets.get(name), secret)) return;
+    if (equal(this.secrets.get(name), secret)) return;
     this.secrets.set(name, secret);
     changes.push({ type: 'secret', name, secret });
   }

@@ -1,5 +1,5 @@
 /** What may serve yet. Pure: what is known comes in, the answer comes out. */
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from './equal.ts';
 import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
 import type { Listener } from './model/listener.ts';
@@ -74,7 +74,7 @@ export function readyAssignment(cluster: Cluster, facts: ClusterFacts): Assignme
 /** The same names are resolved in the same way. */
 export function sameNames(cluster: Cluster, other: Cluster | undefined): boolean {
   if (other === undefined) return false;
-  return isDeepStrictEqual(cluster.discovery, other.discovery) && isDeepStrictEqual(cluster.dns, other.dns);
+  return equal(cluster.discovery, other.discovery) && equal(cluster.dns, other.dns);
 }
 
 export function isResolved(cluster: Cluster): boolean {
