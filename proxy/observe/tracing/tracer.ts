@@ -1,0 +1,163 @@
+/**
+ * The worker's side of tracing: decides, makes ids, hands finished spans on. A request with a valid `traceparent`
+ * follows its sampled flag, as with Envoy's OpenTelemetry tracer; only the first proxy of a trace draws lots.
+ */
+import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
+import type { RequestHead } from '../../http/headers.ts';
+import type { StreamInfo } from '../../http/stream-info.ts';
+import {
+  type Attributes,
+  attemptAttributes,
+  compileTag,
+  isFailure,
+  type SpanIdentity,
+  serverAttributes,
+  type TagSource,
+} from './attributes.ts';
+import type { RequestTrace, SpanRecord, Tracer, TracerFactory } from './contract.ts';
+import { newSpanId, newTraceId } from './ids.ts';
+import type { SpanQueue } from './queue.ts';
+import { formatTraceParent, isUnsampled, parseTraceParent } from './trace-context.ts';
+
+export interface TracerOptions {
+  readonly queue: SpanQueue;
+  readonly node: SpanIdentity;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+}
+
+export class WorkerTracerFactory implements TracerFactory {
+  private readonly options: TracerOptions;
+
+  constructor(options: TracerOptions) {
+    this.options = options;
+  }
+
+  create(tracing: Tracing, operation: 'ingress' | 'egress'): Tracer {
+    return tracing.provider === undefined ? PASS_ON : new WorkerTracer(tracing, operation, this.options);
+  }
+}
+
+/** Without a provider nobody would get the spans: what the caller sent goes on as it is. */
+const PASS_ON: Tracer = {
+  start: () => undefined,
+  startAttempt: () => {},
+  endAttempt: () => {},
+  finish: () => {},
+};
+
+class WorkerTracer implements Tracer {
+  private readonly tracing: Tracing;
+  private readonly operation: 'ingress' | 'egress';
+  private readonly options: TracerOptions;
+  private readonly exporter: string;
+  private readonly tags: readonly (readonly [string, TagSource])[];
+
+  constructor(tracing: Tracing, operation: 'ingress' | 'egress', options: TracerOptions) {
+    this.tracing = tracing;
+    this.operation = operation;
+    this.options = options;
+    this.exporter = JSON.stringify(tracing.provider);
+    this.tags = tracing.customTags.map(compileTag);
+  }
+
+  start(head: RequestHead, info: StreamInfo): RequestTrace | undefined {
+    const field = head.headers.get('traceparent');
+    if (field !== undefined) {
+      if (isUnsampled(field)) return undefined;
+      const parent = parseTraceParent(field);
+      if (parent?.sampled === true) {
+        return this.trace(parent.traceId, parent.spanId, head.headers.joined('tracestate'));
+      }
+      if (parent !== undefined) return undefined;
+    }
+    if (info.healthCheck || !this.sample(head)) return undefined;
+    // A broken traceparent takes its tracestate with it (§3.3.1.1).
+    if (field !== undefined) head.headers.remove('tracestate');
+    return this.trace(newTraceId(), undefined, undefined);
+  }
+
+  startAttempt(trace: RequestTrace, head: RequestHead): void {
+    if (this.tracing.spawnUpstreamSpan) trace.clientSpanId = newSpanId();
+    head.headers.set('traceparent', formatTraceParent(trace.traceId, trace.clientSpanId ?? trace.spanId));
+  }
+
+  endAttempt(trace: RequestTrace, info: StreamInfo, startedAt: number): void {
+    const spanId = trace.clientSpanId;
+    if (spanId === undefined) return;
+    trace.clientSpanId = undefined;
+    this.queue(
+      trace,
+      { spanId, parentSpanId: trace.spanId, name: `router ${info.cluster ?? '-'} egress`, kind: 'client' },
+      wall(info, startedAt),
+      wall(info, info.upstreamResponseLastByteAt || info.completeAt || performance.now()),
+      isFailure(info),
+      this.withTags(attemptAttributes(info), info),
+    );
+  }
+
+  finish(trace: RequestTrace, info: StreamInfo): void {
+    const { spanId, parentSpanId } = trace;
+    const decorated = info.route?.decorator?.operation;
+    const plain = this.operation === 'egress' ? `egress ${info.request.authority}` : 'ingress';
+    // Without spans of their own for the attempts, the caller's side of a hop is this one.
+    const kind = this.operation === 'egress' && !this.tracing.spawnUpstreamSpan ? 'client' : 'server';
+    this.queue(
+      trace,
+      { spanId, parentSpanId, name: decorated === undefined || decorated === '' ? plain : decorated, kind },
+      info.startTime,
+      wall(info, info.completeAt || performance.now()),
+      isFailure(info),
+      this.withTags(serverAttributes(info, this.options.node, this.tracing.maxPathTagLength), info),
+    );
+  }
+
+  private trace(traceId: string, parentSpanId: string | undefined, traceState: string | undefined): RequestTrace {
+    return { traceId, spanId: newSpanId(), parentSpanId, traceState, clientSpanId: undefined };
+  }
+
+  /** The first proxy decides: asked for by the caller, drawn by lot, and under the overall share in either case. */
+  private sample(head: RequestHead): boolean {
+    const { tracing } = this;
+    const { random } = this.options;
+    const asked =
+      head.headers.has('x-envoy-force-trace') ||
+      (head.headers.has('x-client-trace-id') && random() * 100 < tracing.clientSampling);
+    if (!asked && random() * 100 >= tracing.randomSampling) return false;
+    return random() * 100 < tracing.overallSampling;
+  }
+
+  private withTags(attributes: Attributes, info: StreamInfo): Attributes {
+    for (const [name, source] of this.tags) {
+      const value = source(info);
+      if (value !== undefined && value !== '') attributes[name] = value;
+    }
+    return attributes;
+  }
+
+  private queue(
+    trace: RequestTrace,
+    span: Pick<SpanRecord, 'spanId' | 'parentSpanId' | 'name' | 'kind'>,
+    startMs: number,
+    endMs: number,
+    error: boolean,
+    attributes: Attributes,
+  ): void {
+    const { traceId, traceState } = trace;
+    this.options.queue.push({
+      ...span,
+      traceId,
+      traceState,
+      startMs,
+      endMs,
+      error,
+      attributes,
+      exporter: this.exporter,
+    });
+  }
+}
+
+/** A `performance.now()` moment of the request as wall clock. */
+function wall(info: StreamInfo, at: number): number {
+  return info.startTime + (at - info.startedAt);
+}
