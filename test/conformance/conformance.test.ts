@@ -5,6 +5,9 @@ import { compareSuite } from './compare-suite.ts';
 import { findEnvoy } from './harness/proxies.ts';
 import { loadSuites } from './suites.ts';
 
+/** Each suite runs two proxies; more at once would only make times meaningless. */
+const TOGETHER = 2;
+
 const suites = await loadSuites();
 const cases = suites.reduce((sum, suite) => sum + suite.cases.length, 0);
 
@@ -14,9 +17,13 @@ if (findEnvoy() === undefined) {
     assert.ok(process.env.CI === undefined || process.env.TOLLWAY_WITHOUT_ENVOY !== undefined || cases > 0);
   });
 } else {
-  for (const suite of suites) {
+  // Every describe begins at once: the suites go through this gate.
+  const gate: Promise<unknown>[] = Array.from({ length: TOGETHER }, () => Promise.resolve());
+  for (const [number, suite] of suites.entries()) {
     describe(suite.name, async () => {
-      const reports = compareSuite(suite);
+      const lane = number % TOGETHER;
+      const reports = (gate[lane] as Promise<unknown>).then(() => compareSuite(suite));
+      gate[lane] = reports.catch(() => undefined);
       reports.catch(() => undefined);
       for (const [at, one] of [...suite.cases, { name: 'statistics' }].entries()) {
         test(one.name, async () => {

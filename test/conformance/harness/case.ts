@@ -1,6 +1,6 @@
 /** What a conformance case is, and the bootstrap it runs on. */
 import type { Exchange } from './client.ts';
-import type { Behaviour } from './upstream.ts';
+import type { Behaviour, UpstreamTlsOptions } from './upstream.ts';
 
 /** A difference on purpose: where the two part, and what each does. Anything else that differs fails the case. */
 export interface Difference {
@@ -16,6 +16,10 @@ export interface Case {
   readonly name: string;
   /** One connection each, one after the other. */
   readonly client: Exchange | readonly Exchange[];
+  /** All connections at once. */
+  readonly together?: boolean;
+  /** Access-log lines to wait for, where it is not one a response. */
+  readonly logLines?: number;
   /** Upstream name to what it does; those not named answer 200 with their name. */
   readonly upstreams?: { readonly [name: string]: Behaviour };
   /** Each exchange must take at least and at most so many milliseconds on both. */
@@ -29,8 +33,14 @@ export interface Suite {
   /** Names of the upstreams; `{{name}}` in the bootstrap is the port of one. */
   readonly upstreams: readonly string[];
   readonly bootstrap: object;
-  /** The listener that clients connect to. */
+  /** The listener that clients connect to, but for exchanges that name another. */
   readonly listener: string;
+  /** Files to write to `{{folder}}` before the proxy starts: name to text. */
+  readonly files?: { readonly [name: string]: string };
+  /** Upstreams that speak TLS. */
+  readonly upstreamTls?: { readonly [upstream: string]: UpstreamTlsOptions };
+  /** Compares also on which connection an upstream saw each request. */
+  readonly connections?: boolean;
   readonly cases: readonly Case[];
   /** Differences of the statistics at the end of the suite, by name. */
   readonly statsDiffer?: Difference;
@@ -70,6 +80,10 @@ export interface HttpWishes {
   /** More members of the listener. */
   readonly listener?: object;
   readonly filters?: readonly object[];
+  /** More listeners beside `ingress`, by name: members of their connection managers over those of `manager`. */
+  readonly variants?: { readonly [listener: string]: object };
+  /** More members of the bootstrap. */
+  readonly more?: object;
 }
 
 export const ROUTER = {
@@ -77,57 +91,80 @@ export const ROUTER = {
   typed_config: { '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router') },
 };
 
-/** A bootstrap with one HTTP listener `ingress`, its access log compared line by line. */
+/** A bootstrap with the HTTP listener `ingress` and one a variant, their access log compared line by line. */
 export function http(wishes: HttpWishes): object {
+  const variants = Object.entries({ ingress: {}, ...wishes.variants });
+  return {
+    admin: { address: loopback(0) },
+    static_resources: {
+      listeners: variants.map(([name, manager]) => ({
+        name,
+        address: loopback(0),
+        filter_chains: [{ filters: [httpManager(name, wishes, manager)] }],
+        ...wishes.listener,
+      })),
+      clusters: Object.entries(wishes.clusters).map(([name, cluster]) => clusterOf(name, cluster)),
+    },
+    ...wishes.more,
+  };
+}
+
+export const loopback = (port: number | string): object => ({
+  socket_address: { address: '127.0.0.1', port_value: port },
+});
+
+/** A file access log that suites compare; `format` is its `log_format`. */
+export const accessLog = (format: object = { json_format: LOG_FORMAT }, more: object = {}): object => ({
+  name: 'envoy.access_loggers.file',
+  typed_config: {
+    '@type': typeUrl('envoy.extensions.access_loggers.file.v3.FileAccessLog'),
+    path: '{{folder}}/access.log',
+    log_format: format,
+  },
+  ...more,
+});
+
+/** An HTTP connection manager as a network filter. */
+export function httpManager(
+  name: string,
+  wishes: Pick<HttpWishes, 'routes' | 'filters' | 'manager'>,
+  more = {},
+): object {
   const routes = Array.isArray(wishes.routes)
     ? { virtual_hosts: [{ name: 'all', domains: ['*'], routes: wishes.routes }] }
     : wishes.routes;
   return {
-    admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
-    static_resources: {
-      listeners: [
-        {
-          name: 'ingress',
-          address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
-          filter_chains: [
-            {
-              filters: [
-                {
-                  name: 'envoy.filters.network.http_connection_manager',
-                  typed_config: {
-                    '@type': typeUrl(
-                      'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-                    ),
-                    stat_prefix: 'ingress',
-                    // Connections that the proxy ends end soon, so that a case sees it.
-                    delayed_close_timeout: '0.03s',
-                    access_log: [
-                      {
-                        name: 'envoy.access_loggers.file',
-                        typed_config: {
-                          '@type': typeUrl('envoy.extensions.access_loggers.file.v3.FileAccessLog'),
-                          path: '{{folder}}/access.log',
-                          log_format: { json_format: LOG_FORMAT },
-                        },
-                      },
-                    ],
-                    route_config: { name: 'routes', ...routes },
-                    http_filters: [...(wishes.filters ?? []), ROUTER],
-                    ...wishes.manager,
-                  },
-                },
-              ],
-            },
-          ],
-          ...wishes.listener,
-        },
-      ],
-      clusters: Object.entries(wishes.clusters).map(([name, cluster]) => clusterOf(name, cluster)),
+    name: 'envoy.filters.network.http_connection_manager',
+    typed_config: {
+      '@type': typeUrl('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+      stat_prefix: name,
+      // Connections that the proxy ends end soon, so that a case sees it.
+      delayed_close_timeout: '0.03s',
+      access_log: [accessLog()],
+      route_config: { name: 'routes', ...routes },
+      http_filters: [...(wishes.filters ?? []), ROUTER],
+      ...wishes.manager,
+      ...more,
     },
   };
 }
 
-function clusterOf(name: string, cluster: readonly string[] | { readonly endpoints: readonly string[] }): object {
+/** The options of a cluster's HTTP side. */
+export const httpOptions = (common: object, explicit: object = { http_protocol_options: {} }): object => ({
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': typeUrl('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+      common_http_protocol_options: common,
+      explicit_http_config: explicit,
+    },
+  },
+});
+
+/** A STATIC cluster of upstreams, or what the wish says. */
+export function clusterOf(
+  name: string,
+  cluster: readonly string[] | { readonly endpoints: readonly string[] },
+): object {
   const { endpoints, ...rest } = Array.isArray(cluster)
     ? { endpoints: cluster as readonly string[] }
     : (cluster as { readonly endpoints: readonly string[] });
@@ -140,7 +177,7 @@ function clusterOf(name: string, cluster: readonly string[] | { readonly endpoin
       endpoints: [
         {
           lb_endpoints: endpoints.map((upstream) => ({
-            endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: `{{${upstream}}}` } } },
+            endpoint: { address: loopback(`{{${upstream}}}`) },
           })),
         },
       ],

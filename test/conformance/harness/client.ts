@@ -1,8 +1,32 @@
 /** A client that sends exactly the bytes of the case and notes everything that comes back. */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls';
 import { type Message, parseMessage } from './http-text.ts';
 
+export interface ClientTls {
+  /** PEM. */
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+  readonly alpn?: readonly string[];
+  readonly maxVersion?: SecureVersion;
+  readonly minVersion?: SecureVersion;
+}
+
+/** What the handshake came to: what was agreed, or why it failed. */
+export interface TlsSaw {
+  readonly protocol?: string | null;
+  readonly alpn?: string | false | null;
+  /** Subject alternative names of the proxy's certificate. */
+  readonly server?: string | undefined;
+  readonly error?: string;
+}
+
 export interface Exchange {
+  /** Speak TLS. The proxy's certificate is noted, not judged. */
+  readonly tls?: ClientTls;
+  /** The listener, where it is not the suite's. */
+  readonly listener?: string;
   /** Parts written one after the other; a number waits that many milliseconds. */
   readonly send: readonly (string | number)[];
   /** Responses to wait for (1xx not counted). Default 1; 0 only waits for the end of the connection. */
@@ -21,6 +45,7 @@ export interface ClientSaw {
   readonly responses: readonly Message[];
   /** How the connection stood a moment after the last response. */
   readonly end: 'open' | 'closed' | 'reset' | 'timeout';
+  readonly tls?: TlsSaw;
   /** Bytes that are no whole response. */
   readonly rest: string;
   readonly tookMs: number;
@@ -52,10 +77,21 @@ export function raw(text: string, options: Omit<Exchange, 'send'> = {}): Exchang
   return { send: [text.replace(/\r?\n/g, '\r\n')], ...options };
 }
 
+/** The exchange on another listener. */
+export const on = (listener: string, exchange: Exchange): Exchange => ({ ...exchange, listener });
+
+/** The exchange over TLS, after a pause in which the proxy can refuse the client's certificate. */
+export const over = (tls: ClientTls, exchange: Exchange): Exchange => ({
+  ...exchange,
+  tls,
+  send: [60, ...exchange.send],
+});
+
 export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
   const wanted = exchange.responses ?? 1;
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const socket = dial(port, exchange.tls);
+    let tls: TlsSaw | undefined;
     const responses: Message[] = [];
     const startedAt = performance.now();
     let tookMs = 0;
@@ -72,7 +108,7 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
       parse(end === 'closed');
       if (tookMs === 0) tookMs = performance.now() - startedAt;
       socket.destroy();
-      resolve({ responses, end, rest: text, tookMs });
+      resolve({ responses, end, ...(tls === undefined ? {} : { tls }), rest: text, tookMs });
     };
     const parse = (ended: boolean): void => {
       const options = { bodyless: exchange.head === true, ended };
@@ -92,15 +128,18 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
       }
     };
     const limit = setTimeout(() => settle('timeout'), exchange.withinMs ?? 5_000);
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      settle(error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'reset' : 'closed'),
-    );
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+      if (exchange.tls !== undefined && !reset) tls = { error: error.code ?? error.message };
+      settle(reset ? 'reset' : 'closed');
+    });
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1');
       parse(false);
     });
     socket.on('end', () => settle('closed'));
-    socket.on('connect', () => {
+    socket.on(exchange.tls === undefined ? 'connect' : 'secureConnect', () => {
+      if (exchange.tls !== undefined) tls = agreed(socket as TLSSocket);
       void (async () => {
         for (const part of exchange.send) {
           if (typeof part === 'number') await new Promise((done) => setTimeout(done, part));
@@ -110,4 +149,25 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
       })();
     });
   });
+}
+
+function dial(port: number, tls: ClientTls | undefined): Socket {
+  const to = { port, host: '127.0.0.1', allowHalfOpen: true };
+  if (tls === undefined) return connect(to);
+  const { alpn, servername, ...rest } = tls;
+  return connectTls({
+    ...to,
+    rejectUnauthorized: false,
+    ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
+    ...(servername === undefined ? {} : { servername }),
+    ...rest,
+  });
+}
+
+function agreed(socket: TLSSocket): TlsSaw {
+  return {
+    protocol: socket.getProtocol(),
+    alpn: socket.alpnProtocol,
+    server: socket.getPeerX509Certificate()?.subjectAltName,
+  };
 }

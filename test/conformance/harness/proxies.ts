@@ -40,16 +40,18 @@ interface ListenersJson {
 
 /**
  * Starts a proxy and resolves when every one of `listeners` is bound. `bootstrap` is JSON or YAML text in which
- * `{{folder}}` stands for a folder of the run. Throws with the process's log when it ends or does not come up in 15 s.
+ * `{{folder}}` stands for a folder of the run, which has `files`. Throws with the process's log when it ends or does not come up in 15 s.
  */
 export async function startProxy(
   kind: ProxyKind,
   bootstrap: string,
   listeners: readonly string[],
+  files: { readonly [name: string]: string } = {},
 ): Promise<RunningProxy> {
   const folder = mkdtempSync(join(tmpdir(), `conformance-${kind}-`));
   const config = join(folder, 'bootstrap.yaml');
   const addressFile = join(folder, 'admin');
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   writeFileSync(config, bootstrap.replaceAll('{{folder}}', folder));
   const args = [
     '-c',

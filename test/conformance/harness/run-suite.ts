@@ -2,12 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { render, type Suite } from './case.ts';
-import { type ClientSaw, type Exchange, run } from './client.ts';
+import { type ClientSaw, type Exchange, run, type TlsSaw } from './client.ts';
 import { normaliseHeaders, normaliseText } from './compare.ts';
 import type { Message } from './http-text.ts';
 import { type ProxyKind, type RunningProxy, startProxy } from './proxies.ts';
 import { comparableStats } from './stats.ts';
-import { reply, Upstream } from './upstream.ts';
+import { reply, type Seen, Upstream, type UpstreamTlsSaw } from './upstream.ts';
 
 interface MessageRecord {
   readonly start: string;
@@ -17,13 +17,20 @@ interface MessageRecord {
   readonly framing: string;
 }
 
+interface SeenRecord extends MessageRecord {
+  readonly tls: UpstreamTlsSaw | undefined;
+  /** `2.3`: the third request of the case's second connection; `0.x` is a connection from before. */
+  readonly connection: string | undefined;
+}
+
 export interface CaseRecord {
   readonly client: readonly {
     readonly responses: readonly MessageRecord[];
     readonly end: string;
     readonly rest: string;
+    readonly tls: TlsSaw | undefined;
   }[];
-  readonly upstreams: { readonly [name: string]: readonly MessageRecord[] };
+  readonly upstreams: { readonly [name: string]: readonly SeenRecord[] };
   readonly accessLog: readonly { readonly [key: string]: unknown }[];
 }
 
@@ -40,28 +47,34 @@ export async function runSuite(
   suite: Suite,
   alter: (bootstrap: string) => string = (text) => text,
 ): Promise<SuiteRecord> {
-  const upstreams = suite.upstreams.map((name) => new Upstream(name, [reply(200, name)]));
+  const upstreams = suite.upstreams.map((name) => new Upstream(name, [reply(200, name)], suite.upstreamTls?.[name]));
   for (const upstream of upstreams) await upstream.start();
   let proxy: RunningProxy | undefined;
   try {
     const ports = new Map(upstreams.map((upstream) => [upstream.name, upstream.port]));
-    proxy = await startProxy(kind, alter(render(suite.bootstrap, ports)), [suite.listener]);
-    const port = proxy.ports.get(suite.listener) as number;
+    const listeners = new Set(
+      suite.cases.flatMap(({ client }) => [client].flat().map((exchange) => listenerOf(suite, exchange as Exchange))),
+    );
+    proxy = await startProxy(kind, alter(render(suite.bootstrap, ports)), [...listeners], suite.files);
+    const { ports: bound } = proxy;
     const names = new Map([...ports].map(([name, number]) => [number, name]));
-    names.set(port, suite.listener);
+    for (const [listener, port] of bound) names.set(port, listener);
+    const exchange = (one: Exchange) => run(bound.get(listenerOf(suite, one)) as number, one);
     const log = new LogReader(join(proxy.folder, 'access.log'));
     const cases: SuiteRecord['cases'][number][] = [];
     for (const one of suite.cases) {
       for (const upstream of upstreams)
         await upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
+      const exchanges = [one.client].flat() as Exchange[];
       const saw: ClientSaw[] = [];
-      for (const exchange of [one.client].flat() as Exchange[]) saw.push(await run(port, exchange));
+      if (one.together === true) saw.push(...(await Promise.all(exchanges.map(exchange))));
+      else for (const each of exchanges) saw.push(await exchange(each));
       const answered = saw.reduce((sum, { responses }) => sum + Math.max(1, responses.filter(isFinal).length), 0);
-      const lines = await log.take(answered);
+      const lines = await log.take(one.logLines ?? answered);
       const record: CaseRecord = {
-        client: saw.map(({ responses, end, rest }) => ({ responses: responses.map(recordOf), end, rest })),
+        client: saw.map(({ responses, end, rest, tls }) => ({ responses: responses.map(recordOf), end, rest, tls })),
         upstreams: Object.fromEntries(
-          upstreams.map(({ name, seen }) => [name, seen.map(({ request }) => recordOf(request))]),
+          upstreams.map(({ name, seen }) => [name, seen.map((each) => seenRecordOf(each, suite.connections === true))]),
         ),
         accessLog: lines,
       };
@@ -77,6 +90,8 @@ export async function runSuite(
   }
 }
 
+const listenerOf = (suite: Suite, exchange: Exchange) => exchange.listener ?? suite.listener;
+
 const isFinal = ({ start }: Message) => !/^HTTP\/1\.[01] 1(?!01)/.test(start);
 
 function recordOf(message: Message): MessageRecord {
@@ -88,7 +103,12 @@ function recordOf(message: Message): MessageRecord {
   };
 }
 
-/** Reads a file of JSON lines as it grows. */
+function seenRecordOf({ request, tls, connection, onConnection }: Seen, connections: boolean): SeenRecord {
+  const at = connection === 0 ? '0.x' : `${connection}.${onConnection}`;
+  return { ...recordOf(request), tls, connection: connections ? at : undefined };
+}
+
+/** Reads a file of lines as it grows: JSON, or text as `{ line }`. */
 class LogReader {
   private readonly path: string;
   private taken = 0;
@@ -105,7 +125,9 @@ class LogReader {
       const fresh = lines.slice(this.taken);
       if (fresh.length >= atLeast || Date.now() > deadline) {
         this.taken = lines.length;
-        return fresh.map((line) => JSON.parse(line) as { readonly [key: string]: unknown });
+        return fresh.map((line) =>
+          line.startsWith('{') ? (JSON.parse(line) as { readonly [key: string]: unknown }) : { line },
+        );
       }
       await new Promise((done) => setTimeout(done, 10));
     }

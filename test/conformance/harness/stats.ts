@@ -18,7 +18,8 @@ export function comparableStats(text: string): { readonly [name: string]: number
     if (match === null) continue;
     const [, name, value] = match as unknown as readonly [string, string, string];
     const general = name.replace(/^listener\.[^.]+\.\d+\.\d+\.[^.]+\./, 'listener.<address>.');
-    if (COMPARED.test(name) && !LEFT_OUT.test(name) && value !== '0') found[general] = Number(value);
+    if (COMPARED.test(name) && !LEFT_OUT.test(name) && value !== '0')
+      found[general] = (found[general] ?? 0) + Number(value);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 /** An upstream that does what a case says, and remembers what it saw. */
 import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { type Message, parseMessage } from './http-text.ts';
 
 /** What an upstream does with one request. */
@@ -13,9 +14,26 @@ export type Answer =
 /** Answers by turn: the last one repeats. Or a function of the request. */
 export type Behaviour = readonly Answer[] | ((request: Message, turn: number) => Answer) | 'refuse-connections';
 
+/** PEM texts. A client's certificate is asked for and noted, not judged. */
+export interface UpstreamTlsOptions {
+  readonly cert: string;
+  readonly key: string;
+  readonly alpn?: readonly string[];
+}
+
+export interface UpstreamTlsSaw {
+  readonly sni: string | false | null | undefined;
+  readonly alpn: string | false | null;
+  /** Subject alternative names of the proxy's certificate. */
+  readonly client: string | undefined;
+}
+
 export interface Seen {
   readonly upstream: string;
   readonly request: Message;
+  /** 1 for the first connection since the case began; 0 for one from before. */
+  readonly connection: number;
+  readonly tls: UpstreamTlsSaw | undefined;
   /** 1 for the first request on its connection. */
   readonly onConnection: number;
 }
@@ -35,14 +53,22 @@ export class Upstream {
   port = 0;
   connections = 0;
   private turn = 0;
+  private generation = 0;
   private behaviour: Behaviour;
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
 
-  constructor(name: string, behaviour: Behaviour) {
+  constructor(name: string, behaviour: Behaviour, tls?: UpstreamTlsOptions) {
     this.name = name;
     this.behaviour = behaviour;
-    this.server = createServer((socket) => this.accept(socket));
+    if (tls === undefined) this.server = createServer((socket) => this.accept(socket));
+    else {
+      const { alpn, ...pair } = tls;
+      const options = { ...pair, requestCert: true, rejectUnauthorized: false };
+      const protocols = alpn === undefined ? {} : { ALPNProtocols: [...alpn] };
+      this.server = createTlsServer({ ...options, ...protocols }, (socket) => this.accept(socket));
+      this.server.on('tlsClientError', () => undefined);
+    }
   }
 
   async start(): Promise<void> {
@@ -55,6 +81,8 @@ export class Upstream {
   async reset(behaviour: Behaviour): Promise<void> {
     this.behaviour = behaviour;
     this.turn = 0;
+    this.generation++;
+    this.connections = 0;
     this.seen.length = 0;
     if (behaviour === 'refuse-connections') await this.stop();
     else if (!this.server.listening) await this.listen(this.port);
@@ -73,7 +101,9 @@ export class Upstream {
   }
 
   private accept(socket: Socket): void {
-    this.connections++;
+    const number = ++this.connections;
+    const { generation } = this;
+    const tls = socket instanceof TLSSocket ? tlsOf(socket) : undefined;
     this.sockets.add(socket);
     let text = '';
     let onConnection = 0;
@@ -84,7 +114,8 @@ export class Upstream {
       for (let parsed = parseMessage(text, 'request'); parsed !== undefined; parsed = parseMessage(text, 'request')) {
         text = text.slice(parsed.length);
         onConnection++;
-        this.seen.push({ upstream: this.name, request: parsed.message, onConnection });
+        const connection = generation === this.generation ? number : 0;
+        this.seen.push({ upstream: this.name, request: parsed.message, connection, tls, onConnection });
         this.answer(socket, parsed.message);
       }
     });
@@ -113,4 +144,13 @@ export class Upstream {
     if (answer.afterMs === undefined) send();
     else setTimeout(send, answer.afterMs);
   }
+}
+
+function tlsOf(socket: TLSSocket): UpstreamTlsSaw {
+  const { servername } = socket as TLSSocket & { readonly servername?: string | false | null };
+  return {
+    sni: servername,
+    alpn: socket.alpnProtocol,
+    client: socket.getPeerX509Certificate()?.subjectAltName,
+  };
 }
