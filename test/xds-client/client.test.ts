@@ -271,6 +271,11 @@ describe('a client of a real ADS server', () => {
       [CDS, EDS, LDS, RDS].map((typeUrl) => [typeUrl, versions.get(typeUrl), '']),
     );
     assert.deepEqual(first[1]?.names, ['a']);
+    assert.deepEqual(
+      first.map(({ nodeSent }) => nodeSent),
+      [true, false, false, false],
+      'a new stream learns the node anew',
+    );
   });
 
   it('42: a stream the server ends after an answer is opened again at once, and counts as Envoy counts it', async () => {
