@@ -1,6 +1,6 @@
 /**
- * The worker's side of tracing: decides, makes ids, hands finished spans on. A request with a valid `traceparent`
- * follows its sampled flag, as with Envoy's OpenTelemetry tracer; only the first proxy of a trace draws lots.
+ * The worker's side of tracing: decides, makes ids, hands finished spans on. As in Envoy, the request id carries the
+ * decision from hop to hop, and an unsampled `traceparent` vetoes it: see sampling.ts.
  */
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
 import type { RequestHead } from '../../http/headers.ts';
@@ -17,6 +17,7 @@ import {
 import type { RequestTrace, SpanRecord, Tracer, TracerFactory } from './contract.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import type { SpanQueue } from './queue.ts';
+import { isTraced, markSampled } from './sampling.ts';
 import { formatTraceParent, isUnsampled, parseTraceParent } from './trace-context.ts';
 
 export interface TracerOptions {
@@ -63,15 +64,12 @@ class WorkerTracer implements Tracer {
 
   start(head: RequestHead, info: StreamInfo): RequestTrace | undefined {
     const field = head.headers.get('traceparent');
-    if (field !== undefined) {
-      if (isUnsampled(field)) return undefined;
-      const parent = parseTraceParent(field);
-      if (parent?.sampled === true) {
-        return this.trace(parent.traceId, parent.spanId, head.headers.joined('tracestate'));
-      }
-      if (parent !== undefined) return undefined;
-    }
-    if (info.healthCheck || !this.sample(head)) return undefined;
+    if (field !== undefined && isUnsampled(field)) return undefined;
+    if (info.healthCheck || !isTraced(head, info.requestId, this.tracing, this.options.random)) return undefined;
+    const parent = field === undefined ? undefined : parseTraceParent(field);
+    if (parent?.sampled === false) return undefined;
+    markSampled(head, info);
+    if (parent !== undefined) return this.trace(parent.traceId, parent.spanId, head.headers.joined('tracestate'));
     // A broken traceparent takes its tracestate with it (§3.3.1.1).
     if (field !== undefined) head.headers.remove('tracestate');
     return this.trace(newTraceId(), undefined, undefined);
@@ -114,17 +112,6 @@ class WorkerTracer implements Tracer {
 
   private trace(traceId: string, parentSpanId: string | undefined, traceState: string | undefined): RequestTrace {
     return { traceId, spanId: newSpanId(), parentSpanId, traceState, clientSpanId: undefined };
-  }
-
-  /** The first proxy decides: asked for by the caller, drawn by lot, and under the overall share in either case. */
-  private sample(head: RequestHead): boolean {
-    const { tracing } = this;
-    const { random } = this.options;
-    const asked =
-      head.headers.has('x-envoy-force-trace') ||
-      (head.headers.has('x-client-trace-id') && random() * 100 < tracing.clientSampling);
-    if (!asked && random() * 100 >= tracing.randomSampling) return false;
-    return random() * 100 < tracing.overallSampling;
   }
 
   private withTags(attributes: Attributes, info: StreamInfo): Attributes {

@@ -115,6 +115,26 @@ test('draws lots where no caller decided', () => {
   assert.equal(sampled({ provider: undefined }), false);
 });
 
+test('takes the decision from the request id, and leaves it there for the next hop', () => {
+  const decide = (id: string, change: Partial<Tracing>, field?: string): string | undefined => {
+    const info = finished({ 'x-request-id': id, ...(field === undefined ? {} : { traceparent: field }) });
+    const trace = setup(change).tracer.start(info.request, info);
+    assert.equal(info.request.headers.get('x-request-id'), info.requestId);
+    return trace === undefined ? undefined : info.requestId;
+  };
+  // Envoy 1.40: a sampled parent alone does not pass a hop that samples nothing.
+  const undecided = '00001387-2f99-4716-8a95-c7cffeb02104';
+  const sampled = '00001387-2f99-9716-8a95-c7cffeb02104';
+  const parent = formatTraceParent(TRACE, PARENT);
+  assert.equal(decide(undecided, { randomSampling: 0 }, parent), undefined);
+  assert.equal(decide(sampled, { randomSampling: 0 }, parent), sampled);
+  assert.equal(decide(sampled, { randomSampling: 0 }, `00-${TRACE}-${PARENT}-00`), undefined);
+  assert.equal(decide(sampled, { overallSampling: 0 }, parent), undefined);
+  // 0x1387 is 4999: the lot is 49.99 at every hop.
+  assert.equal(decide(undecided, { randomSampling: 50 }), sampled);
+  assert.equal(decide(undecided, { randomSampling: 49 }), undefined);
+});
+
 test('stands for the caller when attempts have no spans of their own', () => {
   const { tracer, spans, flush } = setup({ spawnUpstreamSpan: false }, 'egress');
   const info = finished();
