@@ -50,11 +50,11 @@ support(`${CLUSTER}.Cluster`, {
     'protocol_selection',
     'upstream_connection_options',
     'close_connections_on_host_health_failure',
-    'ignore_health_on_host_removal',
     'filters',
     'load_balancing_policy',
   ],
   ignored: {
+    ignore_health_on_host_removal: 'an endpoint that is taken away is always drained',
     health_checks: 'active health checks are not made yet; endpoints count as healthy',
     outlier_detection: 'failing endpoints are not ejected yet',
     dns_resolvers: RESOLVER,
@@ -104,7 +104,13 @@ support(`${CLUSTER}.UpstreamConnectionOptions`, {
     happy_eyeballs_config: 'the first address is connected to',
   },
 });
-support('envoy.config.core.v3.TcpKeepalive', { acts: ['keepalive_probes', 'keepalive_time', 'keepalive_interval'] });
+support('envoy.config.core.v3.TcpKeepalive', {
+  acts: ['keepalive_time'],
+  ignored: {
+    keepalive_interval: 'Node sets the first delay alone',
+    keepalive_probes: 'Node sets the first delay alone',
+  },
+});
 support('envoy.config.core.v3.BindConfig', {
   acts: ['source_address'],
   ignored: {

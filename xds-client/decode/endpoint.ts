@@ -12,10 +12,13 @@ support(`${ENDPOINT}.ClusterLoadAssignment`, {
   ignored: { named_endpoints: 'endpoints are given in place' },
 });
 support(`${ENDPOINT}.ClusterLoadAssignment.Policy`, {
-  acts: ['drop_overloads', 'overprovisioning_factor', 'endpoint_stale_after'],
-  ignored: { weighted_priority_health: "a priority's health counts its endpoints" },
+  acts: ['overprovisioning_factor'],
+  ignored: {
+    drop_overloads: 'no share of the requests is dropped',
+    endpoint_stale_after: 'endpoints stay until they are taken away',
+    weighted_priority_health: "a priority's health counts its endpoints",
+  },
 });
-support(`${ENDPOINT}.ClusterLoadAssignment.Policy.DropOverload`, { acts: ['category', 'drop_percentage'] });
 support(`${ENDPOINT}.LocalityLbEndpoints`, {
   acts: ['locality', 'lb_endpoints', 'load_balancer_endpoints', 'load_balancing_weight', 'priority'],
   ignored: {

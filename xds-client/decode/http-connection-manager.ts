@@ -34,10 +34,8 @@ support(HCM, {
     'stream_idle_timeout',
     'request_timeout',
     'request_headers_timeout',
-    'drain_timeout',
     'delayed_close_timeout',
     'access_log',
-    'access_log_flush_interval',
     'flush_access_log_on_new_request',
     'access_log_options',
     'use_remote_address',
@@ -59,11 +57,13 @@ support(HCM, {
     'local_reply_config',
     'strip_matching_host_port',
     'strip_any_host_port',
-    'stream_error_on_invalid_http_message',
     'strip_trailing_host_dot',
     'append_x_forwarded_port',
   ],
   ignored: {
+    drain_timeout: 'connections drain as long as --drain-time-s says',
+    access_log_flush_interval: 'lines are written when the request ends',
+    stream_error_on_invalid_http_message: 'a request that breaks HTTP/1.1 ends its connection',
     http3_protocol_options: NO_HTTP3,
     add_user_agent: 'user-agent is passed on as it came',
     represent_ipv4_remote_address_as_ipv4_mapped_ipv6: 'IPv4 addresses are written as IPv4',
@@ -86,11 +86,14 @@ support(`${HCM}.InternalAddressConfig`, {
 support(`${HCM}.SetCurrentClientCertDetails`, { acts: ['subject', 'cert', 'chain', 'dns', 'uri'] });
 support(`${HCM}.UpgradeConfig`, {
   acts: ['upgrade_type', 'enabled'],
-  ignored: { filters: 'upgrades are not passed on yet' },
+  refused: { filters: 'an upgrade runs through the filters of the connection manager' },
 });
 support(`${HCM}.HcmAccessLogOptions`, {
-  acts: ['access_log_flush_interval', 'flush_access_log_on_new_request'],
-  ignored: { flush_log_on_tunnel_successfully_established: 'tunnels are not built' },
+  acts: ['flush_access_log_on_new_request'],
+  ignored: {
+    access_log_flush_interval: 'lines are written when the request ends',
+    flush_log_on_tunnel_successfully_established: 'tunnels are not built',
+  },
 });
 support(`${PACKAGE}.LocalReplyConfig`, { acts: ['mappers', 'body_format'] });
 support(`${PACKAGE}.ResponseMapper`, {
@@ -155,10 +158,12 @@ function decodeLocalReply(config: MessageObject, ctx: DecodeContext): HttpConnec
   };
 }
 
-function decodeUpgrade(upgrade: MessageObject, ctx: DecodeContext): UpgradeConfig {
-  const enabled = wrappedFlag(upgrade, 'enabled') ?? true;
-  if (enabled) ctx.ignore(`${HCM}.UpgradeConfig`, 'upgrades are not passed on yet');
-  return { type: text(upgrade, 'upgrade_type').toLowerCase(), enabled, filters: [] };
+function decodeUpgrade(upgrade: MessageObject): UpgradeConfig {
+  return {
+    type: text(upgrade, 'upgrade_type').toLowerCase(),
+    enabled: wrappedFlag(upgrade, 'enabled') ?? true,
+    filters: [],
+  };
 }
 
 const SERVER_HEADERS: { readonly [value: string]: HttpConnectionManager['serverHeader'] } = {
@@ -270,7 +275,7 @@ export function decodeHttpConnectionManager(hcm: MessageObject, ctx: DecodeConte
     escapedSlashes: ESCAPED_SLASHES[word(hcm, 'path_with_escaped_slashes_action', '')] ?? 'keep',
     stripPort: decodeStripPort(hcm, ctx),
     stripTrailingHostDot: flag(hcm, 'strip_trailing_host_dot'),
-    upgrades: each(hcm, 'upgrade_configs', ctx, (upgrade) => decodeUpgrade(upgrade, ctx)),
+    upgrades: each(hcm, 'upgrade_configs', ctx, decodeUpgrade),
     localReply: inside(hcm, 'local_reply_config', ctx, (config) => decodeLocalReply(config, ctx)),
     streamErrorOnInvalidHttpMessage: wrappedFlag(hcm, 'stream_error_on_invalid_http_message') ?? false,
     appendXForwardedPort: flag(hcm, 'append_x_forwarded_port'),

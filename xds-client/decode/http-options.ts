@@ -32,16 +32,10 @@ support(`${CORE}.HttpProtocolOptions`, {
   ],
 });
 support(`${CORE}.Http1ProtocolOptions`, {
-  acts: [
-    'allow_absolute_url',
-    'accept_http_10',
-    'default_host_for_http_10',
-    'header_key_format',
-    'enable_trailers',
-    'allow_chunked_length',
-    'override_stream_error_on_invalid_http_message',
-  ],
+  acts: ['allow_absolute_url', 'accept_http_10', 'default_host_for_http_10', 'header_key_format', 'enable_trailers'],
   ignored: {
+    allow_chunked_length: 'Content-Length beside Transfer-Encoding is always refused',
+    override_stream_error_on_invalid_http_message: 'a request that breaks HTTP/1.1 ends its connection',
     use_balsa_parser: "the parser is Tollway's own",
     allow_custom_methods: 'methods of any name are passed on',
   },

@@ -152,6 +152,9 @@ function inspectField(value: unknown, plan: FieldPlan, ctx: DecodeContext): void
   }
   if (plan.ignored !== undefined) {
     if (!isIdle(value, descriptor)) ctx.ignore(plan.qualified, plan.ignored, name);
+    // A value that cannot stand is wrong even where it does nothing.
+    const problem = rules === undefined ? undefined : checkValue(unwrapped(value, descriptor.type), rules);
+    if (problem !== undefined) ctx.error(problem, name);
     return;
   }
   if (Array.isArray(value)) {

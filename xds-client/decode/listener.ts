@@ -37,11 +37,9 @@ support(`${LISTENER}.Listener`, {
     'additional_addresses',
     'stat_prefix',
     'filter_chains',
-    'use_original_dst',
     'default_filter_chain',
     'per_connection_buffer_limit_bytes',
     'deprecated_v1',
-    'drain_type',
     'listener_filters',
     'listener_filters_timeout',
     'continue_on_listener_filters_timeout',
@@ -52,6 +50,8 @@ support(`${LISTENER}.Listener`, {
     'bind_to_port',
   ],
   ignored: {
+    drain_type: 'listeners drain whenever the proxy does',
+    use_original_dst: 'connections are not redirected yet',
     metadata: "nothing reads a listener's metadata",
     freebind: 'the address has to exist',
     socket_options: 'Node sets no socket options of its own choice',
@@ -86,13 +86,12 @@ support(`${LISTENER}.FilterChain`, {
 });
 support(`${LISTENER}.Filter`, { acts: ['name', 'typed_config'], refused: { config_discovery: NO_DISCOVERY } });
 support(`${LISTENER}.ListenerFilter`, {
-  acts: ['name', 'typed_config', 'filter_disabled'],
+  acts: ['name', 'typed_config'],
+  ignored: {
+    filter_disabled: 'the filter runs on every connection',
+  },
   refused: { config_discovery: NO_DISCOVERY },
 });
-const PREDICATE = `${LISTENER}.ListenerFilterChainMatchPredicate`;
-support(PREDICATE, { acts: ['or_match', 'and_match', 'not_match', 'any_match', 'destination_port_range'] });
-support(`${PREDICATE}.MatchSet`, { acts: ['rules'] });
-support('envoy.type.v3.Int32Range', { acts: ['start', 'end'] });
 support('envoy.config.core.v3.TransportSocket', { acts: ['name', 'typed_config'] });
 support('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', {
   acts: [],

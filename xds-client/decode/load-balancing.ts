@@ -13,25 +13,35 @@ const LOCALITIES = 'endpoints of all localities of a priority share by their own
 export const NO_HASHING = 'hashing load balancers are not built';
 export const NOT_PROVIDED = 'only ORIGINAL_DST clusters bring their own load balancer';
 
-support(`${CLUSTER}.Cluster.RoundRobinLbConfig`, { acts: ['slow_start_config'] });
-support(`${CLUSTER}.Cluster.LeastRequestLbConfig`, {
-  acts: ['choice_count', 'active_request_bias', 'slow_start_config'],
+support(`${CLUSTER}.Cluster.RoundRobinLbConfig`, {
+  acts: [],
+  ignored: {
+    slow_start_config: 'a new endpoint gets its full share at once',
+  },
 });
-support(`${CLUSTER}.Cluster.SlowStartConfig`, { acts: ['slow_start_window', 'aggression', 'min_weight_percent'] });
+support(`${CLUSTER}.Cluster.LeastRequestLbConfig`, {
+  acts: ['choice_count', 'active_request_bias'],
+  ignored: {
+    slow_start_config: 'a new endpoint gets its full share at once',
+  },
+});
 support('envoy.config.core.v3.RuntimeDouble', {
   acts: ['default_value'],
   ignored: { runtime_key: 'the value stays as configured' },
 });
 support(`${CLUSTER}.LoadBalancingPolicy`, { acts: ['policies'] });
 support(`${CLUSTER}.LoadBalancingPolicy.Policy`, { acts: ['typed_extension_config'] });
-support(`${POLICIES}.common.v3.SlowStartConfig`, { acts: ['slow_start_window', 'aggression', 'min_weight_percent'] });
 support(`${POLICIES}.round_robin.v3.RoundRobin`, {
-  acts: ['slow_start_config'],
-  ignored: { locality_lb_config: LOCALITIES },
+  acts: [],
+  ignored: {
+    slow_start_config: 'a new endpoint gets its full share at once',
+    locality_lb_config: LOCALITIES,
+  },
 });
 support(`${POLICIES}.least_request.v3.LeastRequest`, {
-  acts: ['choice_count', 'active_request_bias', 'slow_start_config'],
+  acts: ['choice_count', 'active_request_bias'],
   ignored: {
+    slow_start_config: 'a new endpoint gets its full share at once',
     locality_lb_config: LOCALITIES,
     enable_full_scan: 'endpoints are compared by choice_count',
     selection_method: 'endpoints are compared by choice_count',

@@ -32,10 +32,6 @@ support(`${RETRY}.RetryBackOff`, { acts: ['base_interval', 'max_interval'] });
 support(`${RETRY}.RateLimitedRetryBackOff`, { acts: ['reset_headers', 'max_interval'] });
 support(`${RETRY}.ResetHeader`, { acts: ['name', 'format'] });
 support('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate', { acts: [] });
-support('envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig', {
-  acts: [],
-  ignored: { update_frequency: 'every retry looks at the priorities again' },
-});
 
 export const PREVIOUS_HOSTS: Extension<'previous-hosts'> = {
   name: 'envoy.retry_host_predicates.previous_hosts',
@@ -46,7 +42,7 @@ export const PREVIOUS_HOSTS: Extension<'previous-hosts'> = {
 export const PREVIOUS_PRIORITIES: Extension<'previous-priorities'> = {
   name: 'envoy.retry_priorities.previous_priorities',
   type: 'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig',
-  decode: () => 'previous-priorities',
+  ignored: 'a retry is free to choose the same priority',
 };
 
 const DEFAULT_BASE_MS = 25;

@@ -53,6 +53,7 @@ support(ACTION, {
     'idle_timeout',
     'retry_policy',
     'priority',
+    'upgrade_configs',
     'max_grpc_timeout',
     'grpc_timeout_offset',
     'max_stream_duration',
@@ -65,7 +66,6 @@ support(ACTION, {
     include_vh_rate_limits: RATE_LIMITS,
     hash_policy: 'hashing load balancers are not built; a cluster that asks for one is refused',
     cors: CORS_POLICY,
-    upgrade_configs: 'upgrades are not passed on yet',
     internal_redirect_policy: 'a redirect of the upstream goes to the caller',
     internal_redirect_action: 'a redirect of the upstream goes to the caller',
     max_internal_redirects: 'a redirect of the upstream goes to the caller',
@@ -77,6 +77,10 @@ support(ACTION, {
     path_rewrite_policy: 'path rewrite extensions are not built; use prefix_rewrite or regex_rewrite',
     retry_policy_typed_config: 'retry plugins are not built; use retry_policy',
   },
+});
+support(`${ACTION}.UpgradeConfig`, {
+  acts: ['upgrade_type', 'enabled'],
+  refused: { connect_config: 'CONNECT is not ended here' },
 });
 support(`${ACTION}.MaxStreamDuration`, {
   acts: ['max_stream_duration', 'grpc_timeout_header_max', 'grpc_timeout_header_offset'],

@@ -28,12 +28,12 @@ support(`${ROUTE}.RouteConfiguration`, {
     'internal_only_headers',
     ...HEADER_CHANGE_FIELDS,
     'most_specific_header_mutations_wins',
-    'validate_clusters',
     'max_direct_response_body_size_bytes',
     'ignore_port_in_host_matching',
     'typed_per_filter_config',
   ],
   ignored: {
+    validate_clusters: 'a cluster that is not known is answered with cluster_not_found_response_code',
     request_mirror_policies: MIRRORS,
     cluster_specifier_plugins: 'a route that names one is refused',
     metadata: "nothing reads a route table's metadata",
@@ -49,16 +49,16 @@ support(`${ROUTE}.VirtualHost`, {
     'domains',
     'routes',
     'require_tls',
-    'virtual_clusters',
     ...HEADER_CHANGE_FIELDS,
     'typed_per_filter_config',
     'include_request_attempt_count',
     'include_attempt_count_in_response',
     'retry_policy',
-    'include_is_timeout_retry_header',
     'per_request_buffer_limit_bytes',
   ],
   ignored: {
+    virtual_clusters: 'statistics of virtual clusters are not kept',
+    include_is_timeout_retry_header: 'x-envoy-is-timeout-retry is not added',
     rate_limits: RATE_LIMITS,
     cors: CORS_POLICY,
     hedge_policy: 'requests are not hedged yet',
@@ -70,7 +70,6 @@ support(`${ROUTE}.VirtualHost`, {
     retry_policy_typed_config: 'retry plugins are not built; use retry_policy',
   },
 });
-support(`${ROUTE}.VirtualCluster`, { acts: ['name', 'headers'] });
 support(`${ROUTE}.Route`, {
   acts: [
     'name',
@@ -89,7 +88,12 @@ support(`${ROUTE}.Route`, {
   ignored: { tracing: 'sampling and tags are those of the connection manager' },
   refused: { filter_action: 'no filter answers for a route' },
 });
-support(`${ROUTE}.Decorator`, { acts: ['operation', 'propagate'] });
+support(`${ROUTE}.Decorator`, {
+  acts: ['operation'],
+  ignored: {
+    propagate: 'the operation stays within the proxy',
+  },
+});
 
 function decodeAction(route: MessageObject, bodyLimit: number, ctx: DecodeContext): RouteActionKind {
   const forward = inside(route, 'route', ctx, (action) => decodeForward(action, ctx));

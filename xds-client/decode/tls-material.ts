@@ -11,8 +11,11 @@ const TLS = 'envoy.extensions.transport_sockets.tls.v3';
 export const PROVIDERS = 'certificate providers are not built; use files or SDS';
 
 support(`${TLS}.TlsCertificate`, {
-  acts: ['certificate_chain', 'private_key', 'watched_directory', 'password', 'ocsp_staple'],
-  ignored: { signed_certificate_timestamp: 'Envoy does not act on it either' },
+  acts: ['certificate_chain', 'private_key', 'watched_directory', 'password'],
+  ignored: {
+    ocsp_staple: 'staples are not sent',
+    signed_certificate_timestamp: 'Envoy does not act on it either',
+  },
   refused: {
     pkcs12: 'give certificate_chain and private_key in PEM',
     private_key_provider: 'private key providers are not built',
@@ -33,9 +36,9 @@ support(`${TLS}.CertificateValidationContext`, {
     'crl',
     'allow_expired_certificate',
     'trust_chain_verification',
-    'max_verify_depth',
   ],
   refused: {
+    max_verify_depth: 'chains are verified to any depth',
     ca_certificate_provider_instance: PROVIDERS,
     system_root_certs: 'name the bundle with trusted_ca',
     require_signed_certificate_timestamp: 'certificate transparency is not checked',

@@ -9,7 +9,7 @@ import type {
   TransportSocket,
   UpstreamTls,
 } from '../model/tls.ts';
-import { decodeConfigSource, duration, each, inside } from './common.ts';
+import { decodeConfigSource, duration, each, inside, refuseValue } from './common.ts';
 import { type DecodeContext, type Extension, support } from './context.ts';
 import { flag, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
 import { decodeCertificate, decodeValidation, PROVIDERS, requireTrustedCa } from './tls-material.ts';
@@ -63,7 +63,7 @@ support(`${TLS}.DownstreamTlsContext`, {
   ],
   ignored: {
     disable_stateful_session_resumption: 'sessions are resumed by ticket alone',
-    ocsp_staple_policy: 'staples are sent when they are configured',
+    ocsp_staple_policy: 'staples are not sent',
     full_scan_certs_on_sni_mismatch: 'every certificate is looked at',
   },
   refused: {
@@ -163,6 +163,7 @@ function decodeCommon(context: MessageObject, ctx: DecodeContext): TlsParameters
 
 function decodeDownstream(context: MessageObject, ctx: DecodeContext): TransportSocket<DownstreamTls> {
   const common = decodeCommon(context, ctx);
+  refuseValue(context, 'ocsp_staple_policy', { MUST_STAPLE: 'staples are not sent' }, ctx);
   if (common.certificates.length === 0) {
     ctx.error('No TLS certificates found for server context', 'common_tls_context');
   }
