@@ -64,5 +64,5 @@ export function expectedTimeout(globalMs: number, perTryMs: number, elapsedMs: n
   const wanted = perTryMs === 0 ? globalMs : perTryMs;
   if (wanted === 0 || globalMs === 0) return wanted;
   if (elapsedMs >= globalMs) return 1;
-  return Math.min(wanted, Math.max(1, Math.round(globalMs - elapsedMs)));
+  return Math.min(wanted, globalMs - Math.floor(elapsedMs));
 }

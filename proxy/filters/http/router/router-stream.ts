@@ -278,7 +278,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     info.attemptCount++;
     const now = dependencies.now();
     if (!router.config.suppressEnvoyHeaders) {
-      const elapsed = this.requestEnded ? now - this.requestEndedAt : 0;
+      const elapsed = this.requestEnded && info.attemptCount > 1 ? now - this.requestEndedAt : 0;
       const expected = expectedTimeout(this.globalMs, this.perTryMs, elapsed);
       if (expected > 0) head.headers.set('x-envoy-expected-rq-timeout-ms', String(expected));
     }

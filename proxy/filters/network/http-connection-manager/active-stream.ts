@@ -11,6 +11,7 @@ import { HeaderMap as Headers } from '../../../http/headers.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import { UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
+import { preparePath, stripPort, stripTrailingHostDot } from '../../../route/path.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import { chooseCluster } from '../../../route/weighted.ts';
 import { Timer, type TimerTarget } from '../../../timers.ts';
@@ -394,7 +395,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const head = info.request;
     if (!config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep') return false;
     if (head.path === '') return false;
-    const normalized = manager.dependencies.normalizePath(head.path, config);
+    const normalized = preparePath(head.path, config);
     if (normalized.kind === 'reject') {
       manager.stats.inc(RQ_FAILED_PATH);
       this.sendLocalReply(400, '', 'path_normalization_failed');
@@ -410,15 +411,8 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   private stripAuthority(): void {
     const { config } = this.manager;
     const head = this.info.request;
-    let { authority } = head;
-    const port = /:(\d+)$/.exec(authority);
-    if (port !== null && config.stripPort !== 'no' && !authority.endsWith(']')) {
-      if (config.stripPort === 'any' || Number(port[1]) === this.connection.localPort) {
-        authority = authority.slice(0, port.index);
-      }
-    }
-    if (config.stripTrailingHostDot && authority.endsWith('.')) authority = authority.slice(0, -1);
-    head.authority = authority;
+    const authority = stripPort(head.authority, config.stripPort, this.connection.localPort);
+    head.authority = config.stripTrailingHostDot ? stripTrailingHostDot(authority) : authority;
   }
 
   private upgradeAllowed(protocol: string): boolean {

@@ -1,5 +1,4 @@
 /** What a worker gives its connection managers, all of it from outside: no global, no clock, no randomness of their own. */
-import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
 import type { AccessLogFactory } from '../../../observe/access-log/contract.ts';
 import type { TracerFactory } from '../../../observe/tracing/contract.ts';
 import type { RouteTable } from '../../../route/table.ts';
@@ -12,12 +11,6 @@ export interface RouteTables {
   get(name: string): RouteTable | undefined;
 }
 
-/** What path normalization made of a path. */
-export type NormalizedPath =
-  | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'redirect'; readonly path: string }
-  | { readonly kind: 'reject' };
-
 export interface ManagerDependencies {
   readonly clusters: ClusterTable;
   readonly routeTables: RouteTables;
@@ -29,8 +22,6 @@ export interface ManagerDependencies {
   readonly timers: TimerWheel;
   /** The machine's own address, for `x-forwarded-for` where the client is on loopback. */
   readonly nodeAddress: string;
-  /** Path normalization as configured (proxy/route/path.ts). */
-  normalizePath(path: string, config: HttpConnectionManager): NormalizedPath;
   /** Milliseconds since the epoch. */
   wallClock(): number;
   /** A UUID of version 4. */
