@@ -76,6 +76,8 @@ export interface ServerConnectionHandler {
   /**
    * The peer broke the protocol before a request could be made of it. HTTP/1: `stream` can carry one local reply, after
    * which the codec closes. HTTP/2: `stream` is `undefined` when the connection itself is at fault (GOAWAY was sent).
+   * In the middle of a request's body, `stream` is that request's own when no response has begun: answer on it; its handler
+   * gets `onReset('protocol-error')` if it was not answered when this returns.
    */
   onFault(fault: ProtocolFault, stream: ServerStream | undefined): void;
 }

@@ -22,7 +22,7 @@ export const facts = {
   /** `Connection: upgrade` was there. */
   connectionUpgrade: false,
   upgrade: undefined as string | undefined,
-  /** `te: trailers` was there. */
+  /** Fields that `Connection` names, to be taken out. */
   nominated: undefined as string[] | undefined,
 };
 

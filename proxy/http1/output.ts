@@ -9,6 +9,7 @@
 import { Buffer } from 'node:buffer';
 import { keepBytes } from '../http/bytes.ts';
 import type { Transport } from '../http/stream.ts';
+import { skipPrintable } from './head-scan.ts';
 
 const CAPACITY = 64 * 1024;
 /** A chunk of at least this many bytes is written on its own rather than copied. */
@@ -120,9 +121,9 @@ export class Output {
     const end = start + shared.write(text, start, length, 'latin1');
     const bytes = shared;
     let ends = 0;
-    for (let i = start; i < end; i++) {
+    for (let i = skipPrintable(bytes, start, end); i < end; i = skipPrintable(bytes, i + 1, end)) {
       const byte = bytes[i] as number;
-      if (byte > 31 && byte !== 127) continue;
+      if (byte > 127) continue;
       if (byte === 13 && bytes[i + 1] === 10) {
         ends++;
         i++;
