@@ -1,0 +1,259 @@
+/**
+ * A listener in a worker: its sockets, and its filter chains as the newest configuration has them. An update keeps the
+ * sockets and every chain whose content did not change; connections of other chains drain.
+ */
+import { unlink } from 'node:fs/promises';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import type { Address } from '../../xds-client/model/common.ts';
+import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
+import { errorMessage, ProxyError } from '../errors.ts';
+import { addressText } from '../upstream/contract.ts';
+import { Chain } from './chain.ts';
+import { Connection, type Generation } from './connection.ts';
+import { DrainState, type DrainStrategy } from './drain.ts';
+import type { ListenerEnvironment, OpenConnections } from './environment.ts';
+import { compileChainMatch, needsTlsInspector } from './filter-chain-match.ts';
+import { type Inspectors, makeInspectors } from './inspection.ts';
+import { LISTENER, ListenerStats, listenerStatPrefix } from './stats.ts';
+
+const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
+const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
+
+/** Envoy's default: the kernel's SOMAXCONN. Node's own is 511. */
+const BACKLOG = 4096;
+
+export class WorkerListener {
+  readonly #environment: ListenerEnvironment;
+  readonly #open: OpenConnections;
+  readonly #servers: Server[] = [];
+  readonly #chains = new Map<string, Chain>();
+  /** Chains that are out of the configuration and still have connections. */
+  readonly #retired = new Set<Chain>();
+  /** Connections whose chain is not known yet are among them. */
+  readonly #connections = new Set<Connection>();
+  readonly #drainState: DrainState;
+  #stats: ListenerStats;
+  #generation: Generation;
+  /** Everything of the configuration that is not a filter chain, as text: a change of it renews all chains. */
+  #shell: string;
+
+  /** Throws a `ProxyError` when the configuration cannot serve; nothing is bound then. */
+  constructor(listener: Listener, environment: ListenerEnvironment, open: OpenConnections, parent: DrainState) {
+    this.#environment = environment;
+    this.#open = open;
+    this.#drainState = new DrainState(environment.now, environment.random, parent);
+    this.#stats = new ListenerStats(listenerStatPrefix(listener), environment.workerIndex, environment.stats);
+    this.#shell = shellOf(listener);
+    this.#generation = this.#build(listener, new Map());
+  }
+
+  get config(): Listener {
+    return this.#generation.listener;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Connections of chains that a newer configuration has dropped. */
+  get drainingChains(): number {
+    return this.#retired.size;
+  }
+
+  activeStreams(): number {
+    let streams = 0;
+    for (const connection of this.#connections) streams += connection.activeStreams;
+    return streams;
+  }
+
+  /** Binds every address. Resolves with what was bound (`127.0.0.1:10000`); rejects with a `ProxyError`, and then nothing stays bound. */
+  async listen(): Promise<string[]> {
+    const { listener } = this.#generation;
+    if (!listener.bindToPort) return [];
+    try {
+      const bound: string[] = [];
+      for (const address of [listener.address, ...listener.additionalAddresses]) bound.push(await this.#bind(address));
+      return bound;
+    } catch (error) {
+      this.stopListening();
+      throw error;
+    }
+  }
+
+  /** True when `update` can take this configuration; otherwise it needs sockets of its own. */
+  canUpdate(listener: Listener): boolean {
+    return bindingOf(listener) === bindingOf(this.#generation.listener);
+  }
+
+  /**
+   * Takes a new configuration over. Throws a `ProxyError` when it cannot serve: the old one goes on then. Chains that are
+   * gone drain for `drainMs`.
+   */
+  update(listener: Listener, drainMs: number): void {
+    const shell = shellOf(listener);
+    const kept = shell === this.#shell ? new Map(this.#chains) : new Map<string, Chain>();
+    const before = new Map(this.#chains);
+    const stats = this.#stats;
+    const prefix = listenerStatPrefix(listener);
+    if (prefix !== stats.prefix) {
+      this.#stats = new ListenerStats(prefix, this.#environment.workerIndex, this.#environment.stats);
+    }
+    try {
+      this.#generation = this.#build(listener, kept);
+    } catch (error) {
+      if (this.#stats !== stats) this.#stats.release();
+      this.#stats = stats;
+      throw error;
+    }
+    this.#shell = shell;
+    for (const [key, chain] of before) if (this.#chains.get(key) !== chain) this.#retire(chain, drainMs);
+  }
+
+  /** Connections end gradually or soon; new ones are still accepted. */
+  drain(strategy: DrainStrategy, drainMs: number): void {
+    this.#drainState.start(strategy, drainMs);
+    if (strategy === 'immediate') this.drainConnections();
+  }
+
+  /** Tells every connection to end as soon as it can. */
+  drainConnections(): void {
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  /** Accepts nothing more; open connections stay. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers.length = 0;
+  }
+
+  /** Ends everything that is open now. */
+  destroy(): void {
+    this.stopListening();
+    for (const connection of this.#connections) connection.destroy();
+    for (const chain of this.#chains.values()) chain.retire();
+    this.#chains.clear();
+    this.#stats.release();
+  }
+
+  /** Builds what is new and takes what is `kept`; the listener's own state changes only when all of it stands. */
+  #build(listener: Listener, kept: ReadonlyMap<string, Chain>): Generation {
+    const environment = this.#environment;
+    const made = new Map<string, Chain>();
+    const chainOf = (config: FilterChain): Chain => {
+      const key = JSON.stringify(config);
+      const chain =
+        made.get(key) ??
+        kept.get(key) ??
+        new Chain(config, listener, this.#stats.prefix, this.#drainState, environment);
+      made.set(key, chain);
+      return chain;
+    };
+    try {
+      const matcher = compileChainMatch(
+        listener.filterChains.map((config) => ({ match: config.match, chain: chainOf(config), name: config.name })),
+      );
+      const defaultChain = listener.defaultFilterChain === undefined ? undefined : chainOf(listener.defaultFilterChain);
+      this.#chains.clear();
+      for (const [key, chain] of made) this.#chains.set(key, chain);
+      const inspectors = inspectorsOf(listener, environment);
+      return { environment, listener, stats: this.#stats, inspectors, matcher, defaultChain };
+    } catch (error) {
+      for (const [key, chain] of made) if (kept.get(key) !== chain) chain.retire();
+      throw error;
+    }
+  }
+
+  #retire(chain: Chain, drainMs: number): void {
+    chain.drain.start('gradual', drainMs);
+    chain.retire();
+    if (chain.connections.size === 0) return;
+    this.#retired.add(chain);
+    const end = setTimeout(() => {
+      this.#retired.delete(chain);
+      for (const connection of chain.connections) connection.destroy();
+    }, drainMs);
+    end.unref();
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    if (this.#open.count >= this.#environment.maxConnections) {
+      this.#stats.block.inc(LISTENER.DOWNSTREAM_GLOBAL_CX_OVERFLOW);
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    this.#open.count++;
+    const connection = new Connection(socket, this.#generation, this.#forget);
+    this.#connections.add(connection);
+    connection.begin();
+  };
+
+  readonly #forget = (connection: Connection): void => {
+    this.#open.count--;
+    this.#connections.delete(connection);
+    for (const chain of this.#retired) if (chain.connections.size === 0) this.#retired.delete(chain);
+  };
+
+  async #bind(address: Address): Promise<string> {
+    // a path has one owner among the workers
+    if (address.kind === 'pipe' && this.#environment.workerIndex > 0) return address.path;
+    // what an earlier process left behind; when it cannot go, binding says why
+    if (address.kind === 'pipe' && !address.path.startsWith('@')) await unlink(address.path).catch(() => undefined);
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, this.#accept);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(bindError(this.#generation.listener.name, address, error)));
+      server.listen(this.#listenOptions(address), () => {
+        server.removeAllListeners('error');
+        resolve();
+      });
+    });
+    // an accept that fails (out of file descriptors) concerns one connection
+    server.on('error', (error) =>
+      this.#environment.log('error', `${this.config.name}: accept: ${errorMessage(error)}`),
+    );
+    this.#servers.push(server);
+    const bound = server.address();
+    if (bound === null || typeof bound === 'string' || address.kind === 'pipe') return addressText(address);
+    return addressText({ ...address, port: bound.port });
+  }
+
+  #listenOptions(address: Address): ListenOptions {
+    const { listener } = this.#generation;
+    const backlog = listener.tcpBacklogSize ?? BACKLOG;
+    if (address.kind === 'pipe') return { path: address.path.replace(/^@/, '\0'), backlog };
+    return {
+      host: address.host,
+      port: address.port,
+      backlog,
+      exclusive: true,
+      reusePort: this.#environment.reusePort && listener.enableReusePort,
+    };
+  }
+}
+
+function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Inspectors | undefined {
+  const configured = (typeUrl: string) => listener.listenerFilters.some((filter) => filter.typeUrl === typeUrl);
+  const tls = configured(TLS_INSPECTOR) || needsTlsInspector(listener.filterChains.map((chain) => chain.match));
+  const http = configured(HTTP_INSPECTOR);
+  return tls || http ? makeInspectors(tls, http, environment.stats) : undefined;
+}
+
+function shellOf(listener: Listener): string {
+  return JSON.stringify({ ...listener, filterChains: [], defaultFilterChain: undefined });
+}
+
+function bindingOf(listener: Listener): string {
+  const { address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort } = listener;
+  return JSON.stringify([address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort]);
+}
+
+function bindError(name: string, address: Address, cause: NodeJS.ErrnoException): ProxyError {
+  const where = addressText(address);
+  const hint: { readonly [code: string]: string } = {
+    EADDRINUSE: 'the address is in use: another process listens there, or another listener has it',
+    EACCES: 'permission denied: ports below 1024 need CAP_NET_BIND_SERVICE',
+    EADDRNOTAVAIL: 'no interface has this address',
+  };
+  const why = hint[cause.code ?? ''] ?? cause.message;
+  return new ProxyError('listener-bind', `listener "${name}": cannot bind ${where}: ${why}`, { cause });
+}

@@ -1,0 +1,141 @@
+/** All listeners of a worker: takes the main thread's messages, answers with each listener's state. */
+import type { Listener } from '../../xds-client/model/listener.ts';
+import { errorMessage } from '../errors.ts';
+import { DrainState, type DrainStrategy } from './drain.ts';
+import type { ListenerEnvironment, OpenConnections } from './environment.ts';
+import { WorkerListener } from './worker-listener.ts';
+
+/** Envoy's default for `--drain-time-s`. */
+const DEFAULT_DRAIN_MS = 600_000;
+
+export type ListenerOutcome =
+  | { readonly state: 'listening'; readonly addresses: readonly string[] }
+  | { readonly state: 'failed'; readonly message: string };
+
+export class WorkerListeners {
+  readonly #environment: ListenerEnvironment;
+  readonly #onState: (name: string, outcome: ListenerOutcome) => void;
+  readonly #listeners = new Map<string, Served>();
+  /** Out of the configuration, with connections that still drain. */
+  readonly #draining = new Set<WorkerListener>();
+  readonly #open: OpenConnections = { count: 0 };
+  readonly #drainState: DrainState;
+  readonly #drainMs: number;
+  /** One change after the other: binding takes turns of the loop, and a removal must not overtake it. */
+  #queue: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  /** `onState` becomes the `listener-state` message. `drainMs`: how long dropped filter chains drain (`--drain-time-s`). */
+  constructor(
+    environment: ListenerEnvironment,
+    onState: (name: string, outcome: ListenerOutcome) => void,
+    drainMs = DEFAULT_DRAIN_MS,
+  ) {
+    this.#environment = environment;
+    this.#onState = onState;
+    this.#drainMs = drainMs;
+    this.#drainState = new DrainState(environment.now, environment.random);
+  }
+
+  /** `listener`: added, or changed in place. The old one goes on when the new one fails. Never rejects. */
+  set(listener: Listener): Promise<void> {
+    return this.#enqueue(() => this.#set(listener));
+  }
+
+  /** `listener-removed`: accepts nothing more; connections drain for `drainMs`, then are ended. */
+  remove(name: string, drainMs: number): Promise<void> {
+    return this.#enqueue(async () => {
+      const served = this.#listeners.get(name);
+      if (served === undefined) return;
+      this.#listeners.delete(name);
+      this.#retire(served.listener, drainMs);
+    });
+  }
+
+  /** `drain`. Listeners go on accepting until `stopListening` or `stop`. */
+  drain(inboundOnly: boolean, strategy: DrainStrategy, drainMs: number): void {
+    if (!inboundOnly) this.#drainState.start(strategy, drainMs);
+    for (const { listener } of this.#listeners.values()) {
+      if (inboundOnly && listener.config.trafficDirection !== 'inbound') continue;
+      listener.drain(strategy, drainMs);
+    }
+  }
+
+  /** Closes the listening sockets; open connections stay. */
+  stopListening(inboundOnly: boolean): void {
+    for (const { listener } of this.#listeners.values()) {
+      if (!inboundOnly || listener.config.trafficDirection === 'inbound') listener.stopListening();
+    }
+  }
+
+  /** `stop`: closes everything that is open. */
+  stop(): void {
+    this.#stopped = true;
+    for (const { listener } of this.#listeners.values()) listener.destroy();
+    for (const listener of this.#draining) listener.destroy();
+    this.#listeners.clear();
+    this.#draining.clear();
+  }
+
+  /** For the `drained` message. */
+  counts(): { readonly connections: number; readonly streams: number } {
+    let streams = 0;
+    for (const { listener } of this.#listeners.values()) streams += listener.activeStreams();
+    for (const listener of this.#draining) streams += listener.activeStreams();
+    return { connections: this.#open.count, streams };
+  }
+
+  #enqueue(change: () => Promise<void>): Promise<void> {
+    this.#queue = this.#queue.then(async () => {
+      if (!this.#stopped) await change();
+    });
+    return this.#queue;
+  }
+
+  async #set(config: Listener): Promise<void> {
+    const served = this.#listeners.get(config.name);
+    try {
+      if (served?.listener.canUpdate(config) === true) {
+        served.listener.update(config, this.#drainMs);
+        this.#onState(config.name, { state: 'listening', addresses: served.addresses });
+        return;
+      }
+      const listener = new WorkerListener(config, this.#environment, this.#open, this.#drainState);
+      const addresses = await this.#listen(listener);
+      this.#listeners.set(config.name, { listener, addresses });
+      if (served !== undefined) this.#retire(served.listener, this.#drainMs);
+      this.#onState(config.name, { state: 'listening', addresses });
+    } catch (error) {
+      this.#onState(config.name, { state: 'failed', message: errorMessage(error) });
+    }
+  }
+
+  async #listen(listener: WorkerListener): Promise<readonly string[]> {
+    try {
+      return await listener.listen();
+    } catch (error) {
+      listener.destroy();
+      throw error;
+    }
+  }
+
+  #retire(listener: WorkerListener, drainMs: number): void {
+    listener.stopListening();
+    listener.drain('gradual', drainMs);
+    if (listener.connectionCount === 0) {
+      listener.destroy();
+      return;
+    }
+    this.#draining.add(listener);
+    const end = setTimeout(() => {
+      this.#draining.delete(listener);
+      listener.destroy();
+    }, drainMs);
+    end.unref();
+  }
+}
+
+interface Served {
+  readonly listener: WorkerListener;
+  readonly addresses: readonly string[];
+}
