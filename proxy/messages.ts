@@ -3,6 +3,7 @@
  * string (cheaper than a structured clone, and parsed in the worker) with the shared memory beside it. Worker to main:
  * batches, flushed at most every 100 ms, and acknowledgements.
  */
+import type { LogLevel } from './log.ts';
 import type { SpanRecord } from './observe/tracing/contract.ts';
 
 /** Main to worker. `json` members hold the model type named beside them. */
@@ -33,9 +34,11 @@ export type ToWorker =
     }
   /** Health check answers fail (`/healthcheck/fail`) or pass again. */
   | { readonly type: 'health'; readonly failing: boolean }
+  /** Close the listening sockets; open connections go on. */
+  | { readonly type: 'stop-listening'; readonly inboundOnly: boolean }
   /** Close everything that is open and answer `stopped`. */
   | { readonly type: 'stop' }
-  | { readonly type: 'log-level'; readonly level: string };
+  | { readonly type: 'log-level'; readonly component: string | undefined; readonly level: LogLevel };
 
 /** Worker to main. */
 export type FromWorker =
@@ -53,7 +56,7 @@ export type FromWorker =
   | { readonly type: 'spans'; readonly spans: readonly SpanRecord[] }
   | {
       readonly type: 'log';
-      readonly level: string;
+      readonly level: LogLevel;
       readonly component: string;
       readonly message: string;
       readonly fields: { readonly [key: string]: string | number | boolean };

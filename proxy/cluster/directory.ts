@@ -18,7 +18,8 @@ export interface DirectoryOptions {
   /** Sends to every worker, in order. */
   readonly broadcast: (message: ToWorker) => void;
   readonly stats: StatsStore;
-  readonly resolver: DnsResolver;
+  /** `undefined`: somebody else resolves and calls `setAssignment`. */
+  readonly resolver?: DnsResolver;
   readonly timers: DnsTimers;
   readonly random: () => number;
   /** After each `setCluster`: the endpoints of this configuration are known (at once, looked up, or assigned). */
@@ -191,8 +192,8 @@ export class ClusterDirectory {
   }
 
   private startDns(entry: Entry, cluster: Cluster): void {
-    if (!isDnsCluster(cluster)) return;
     const { resolver, timers, random, onDnsFailure } = this.options;
+    if (!isDnsCluster(cluster) || resolver === undefined) return;
     entry.dns = new DnsCluster(cluster, resolver, timers, random, {
       onAssignment: (assignment) => this.setAssignment(cluster.name, assignment),
       onUpdate: (kind, error) => {

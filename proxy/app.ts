@@ -1,0 +1,315 @@
+/** The one place where the parts are wired together: the control side on the main thread, the workers beside it. */
+import { writeFileSync } from 'node:fs';
+import type { ConfigChange } from '../xds-client/changes.ts';
+import { systemClock } from '../xds-client/clock.ts';
+import { Configuration } from '../xds-client/configuration.ts';
+import { decodeResourceKind } from '../xds-client/decode-resource.ts';
+import type { XdsEvent } from '../xds-client/events.ts';
+import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
+import { nodeMessage } from '../xds-client/node-message.ts';
+import { XdsStatistics } from '../xds-client/statistics.ts';
+import { AdminServer } from './admin/server.ts';
+import type { ServerState } from './admin/sources.ts';
+import { adminSources } from './admin-sources.ts';
+import type { LoadedBootstrap } from './bootstrap/load.ts';
+import { ClusterDirectory } from './cluster/directory.ts';
+import { ClusterResolution } from './cluster/resolution.ts';
+import { SystemResolver, systemTimers } from './cluster/system-resolver.ts';
+import type { Options } from './command-line.ts';
+import { applyChange } from './config-applier.ts';
+import { controlPlaneConnection } from './control-plane-connection.ts';
+import { errorMessage, ProxyError } from './errors.ts';
+import { ListenerBoard } from './listener-board.ts';
+import type { ComponentLog, Log } from './log.ts';
+import type { FromWorker } from './messages.ts';
+import { NamedStats } from './named-stats.ts';
+import { AccessLogWriter } from './observe/access-log/writer.ts';
+import { FILESYSTEM_STATS } from './observe/stats/families.ts';
+import { MainStats } from './observe/stats/main-stats.ts';
+import { TraceExporter } from './observe/tracing/exporter.ts';
+import { SecretManager } from './secrets/secret-manager.ts';
+import { Unsupported } from './unsupported.ts';
+import { addressText } from './upstream/contract.ts';
+import { VERSION } from './version.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+export interface AppContext {
+  readonly options: Options;
+  readonly loaded: LoadedBootstrap<Bootstrap>;
+  readonly log: Log;
+  readonly reopenLogs: () => void;
+  /** Ends the process. */
+  readonly exit: (code: number) => void;
+}
+
+/** Nothing under way for so long: the drain is over. */
+const QUIET_MS = 1_000;
+const MAX_CONNECTIONS = 50_000;
+
+export class App {
+  readonly context: AppContext;
+  readonly stats = new MainStats();
+  readonly unsupported: Unsupported;
+  readonly directory: ClusterDirectory;
+  readonly secrets: SecretManager;
+  readonly board: ListenerBoard;
+  readonly configuration: Configuration;
+  readonly writer: AccessLogWriter;
+  readonly startedAt = Date.now();
+  state: ServerState = 'PRE_INITIALIZING';
+  private readonly pool: WorkerPool;
+  private readonly resolution: ClusterResolution;
+  private readonly exporter: TraceExporter;
+  private readonly named: NamedStats;
+  private readonly xdsStatistics: XdsStatistics;
+  private readonly log: ComponentLog;
+  private admin: AdminServer | undefined;
+  private initialized = false;
+  private draining = false;
+  private lastBusyAt = 0;
+  private readonly streams = new Map<number, number>();
+
+  constructor(context: AppContext) {
+    this.context = context;
+    const { log, options, loaded } = context;
+    const { bootstrap } = loaded;
+    this.log = log.component('main');
+    const config = log.component('config');
+    this.unsupported = new Unsupported(config);
+    this.unsupported.replace('bootstrap', loaded.unsupported);
+    this.named = new NamedStats(this.stats);
+    this.writer = new AccessLogWriter({
+      stats: this.stats.block('filesystem.', FILESYSTEM_STATS),
+      onError: (sink, message) => log.component('file').error({ sink }, message),
+    });
+    this.pool = new WorkerPool(
+      options.concurrency,
+      {
+        workers: Math.max(1, options.concurrency),
+        logLevel: options.logLevel,
+        componentLogLevels: options.componentLogLevels,
+        serviceNode: bootstrap.node.id,
+        serviceCluster: bootstrap.node.cluster,
+        serviceZone: bootstrap.node.locality?.zone ?? '',
+        drainTimeMs: options.drainTimeS * 1000,
+        maxConnections: MAX_CONNECTIONS,
+      },
+      {
+        message: (worker, message) => this.fromWorker(worker, message),
+        failed: (worker, error) => {
+          this.log.critical({ worker }, `a worker failed: ${error.stack ?? error.message}`);
+          context.exit(1);
+        },
+      },
+    );
+    this.directory = new ClusterDirectory({
+      workers: this.pool.size,
+      broadcast: (message) => this.pool.broadcast(message),
+      stats: this.stats,
+      timers: systemTimers,
+      random: Math.random,
+    });
+    this.resolution = new ClusterResolution({
+      resolver: new SystemResolver(),
+      timers: systemTimers,
+      random: Math.random,
+      stats: this.stats,
+      onAssignment: (cluster, assignment) => this.configuration.dnsResolved(cluster, assignment),
+      onFailure: (cluster, error) =>
+        log.component('dns').warning({ cluster }, `cluster "${cluster}": ${errorMessage(error)}`),
+    });
+    this.secrets = new SecretManager({
+      onMaterial: (key, payload) => {
+        this.pool.broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
+        this.configuration.secretReady(key);
+      },
+      onError: (key, message) =>
+        config.error({ key }, `tls material cannot be used, the last good one stays: ${message}`),
+    });
+    this.board = new ListenerBoard(this.pool.size, {
+      up: () => this.named.inc('listener_manager.listener_create_success'),
+      failed: (listener, message) => {
+        this.named.inc('listener_manager.listener_create_failure');
+        config.error({ listener: listener.name }, `listener "${listener.name}" cannot serve: ${message}`);
+        if (bootstrap.listeners.some(({ name }) => name === listener.name)) {
+          this.log.critical({}, `listener "${listener.name}" of the bootstrap cannot serve: ${message}`);
+          context.exit(1);
+        }
+      },
+      settled: () => this.maybeLive(),
+    });
+    this.exporter = new TraceExporter({
+      resolve: (cluster) => this.endpointOf(cluster),
+      stats: this.stats,
+      serviceName: bootstrap.node.cluster || 'tollway',
+      onError: (message) => log.component('tracing').warning({}, message),
+    });
+    this.configuration = new Configuration({
+      ...bootstrap,
+      secretsOf: (user) => this.secrets.secretsOf(user),
+      node: nodeMessage(bootstrap.node, VERSION),
+      decode: decodeResourceKind,
+      clock: systemClock,
+      random: Math.random,
+      connect: (source) => controlPlaneConnection(bootstrap, source),
+      onChanges: (changes) => this.apply(changes),
+      onEvent: (event) => this.happened(event, config),
+    });
+    this.xdsStatistics = new XdsStatistics(this.named, this.configuration.store);
+  }
+
+  async start(): Promise<void> {
+    const { bootstrap } = this.context.loaded;
+    if (bootstrap.admin !== undefined) await this.listenAdmin(bootstrap.admin.address);
+    this.stats.beforeScrape(() => this.directory.refreshGauges());
+    setInterval(() => this.stats.endInterval(), bootstrap.statsFlushIntervalMs || 5_000).unref();
+    this.state = 'INITIALIZING';
+    this.pool.broadcast({ type: 'runtime', json: JSON.stringify(bootstrap.runtime) });
+    process.once('SIGTERM', () => this.drain());
+    process.once('SIGINT', () => void this.stop());
+    process.on('SIGUSR1', () => this.reopenLogs());
+    this.configuration.start();
+  }
+
+  reopenLogs(): void {
+    this.context.reopenLogs();
+    this.writer.reopen();
+  }
+
+  setLogLevel(component: string | undefined, level: Parameters<Log['setLevel']>[0]): void {
+    if (component === undefined) this.context.log.setLevel(level);
+    else this.context.log.setComponentLevel(component, level);
+    this.pool.broadcast({ type: 'log-level', component, level });
+  }
+
+  drainListeners(inboundOnly: boolean, graceful: boolean, skipExit: boolean): void {
+    const drainMs = this.context.options.drainTimeS * 1000;
+    this.pool.broadcast({ type: 'drain', inboundOnly, strategy: this.context.options.drainStrategy, drainMs });
+    if (skipExit) return;
+    const stopListening = (): void => this.pool.broadcast({ type: 'stop-listening', inboundOnly });
+    if (graceful) setTimeout(stopListening, drainMs).unref();
+    else stopListening();
+  }
+
+  /**
+   * SIGTERM: inbound responses ask their callers to go elsewhere, listeners stay open for callers who do not know yet,
+   * outbound goes on as usual; the process ends when nothing was under way for a second, or when the drain time is up.
+   */
+  drain(): void {
+    if (this.draining) return;
+    this.draining = true;
+    this.state = 'DRAINING';
+    const deadline = Date.now() + this.context.options.drainTimeS * 1000;
+    this.lastBusyAt = Date.now();
+    this.log.info({}, 'draining: waiting for what is under way');
+    process.once('SIGTERM', () => void this.stop());
+    this.pool.broadcast({ type: 'drain', inboundOnly: true, strategy: 'gradual', drainMs: 1 });
+    const look = setInterval(() => {
+      const left = [...this.streams.values()].reduce((sum, streams) => sum + streams, 0);
+      if (Date.now() - this.lastBusyAt < QUIET_MS && Date.now() < deadline) return;
+      clearInterval(look);
+      if (left > 0) this.log.warning({ requests: left }, 'the drain time is over: requests under way are ended');
+      void this.stop();
+    }, 50);
+  }
+
+  async stop(): Promise<void> {
+    this.configuration.stop();
+    this.pool.broadcast({ type: 'stop' });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await Promise.race([
+      Promise.all([this.exporter.close(), this.writer.close()]),
+      new Promise((resolve) => setTimeout(resolve, 1_000)),
+    ]);
+    await this.pool.terminate();
+    this.context.exit(0);
+  }
+
+  private async listenAdmin(address: NonNullable<Bootstrap['admin']>['address']): Promise<void> {
+    this.admin = new AdminServer(adminSources(this), {
+      onError: (path, message) => this.context.log.component('admin').error({ path }, message),
+    });
+    let bound: Awaited<ReturnType<AdminServer['listen']>>;
+    try {
+      bound = await this.admin.listen(address);
+    } catch (error) {
+      throw new ProxyError(
+        'admin-bind',
+        `the admin interface cannot listen on ${addressText(address)}: ${errorMessage(error)}`,
+      );
+    }
+    const { adminAddressPath } = this.context.options;
+    if (adminAddressPath !== undefined) writeFileSync(adminAddressPath, addressText(bound));
+  }
+
+  private apply(changes: readonly ConfigChange[]): void {
+    this.xdsStatistics.changes(changes);
+    for (const change of changes) {
+      applyChange(change, {
+        broadcast: (message) => this.pool.broadcast(message),
+        directory: this.directory,
+        resolution: this.resolution,
+        secrets: this.secrets,
+        onListener: (listener) => this.board.sent(listener),
+        onListenerRemoved: (name) => this.board.removed(name),
+        onInitialized: () => {
+          this.initialized = true;
+          this.maybeLive();
+        },
+        drainMs: this.context.options.drainTimeS * 1000,
+      });
+    }
+  }
+
+  private maybeLive(): void {
+    if (!this.initialized || !this.board.settled || this.state !== 'INITIALIZING') return;
+    this.state = 'LIVE';
+    this.log.info({ ms: Math.round(performance.now()) }, 'ready');
+  }
+
+  private happened(event: XdsEvent, log: ComponentLog): void {
+    this.xdsStatistics.event(event);
+    if (event.type === 'nack')
+      log.warning({ type: event.typeUrl, version: event.version }, `refused: ${event.message}`);
+    else if (event.type === 'disconnected') {
+      log.warning(
+        { source: event.source, retryInMs: event.reason.retryInMs },
+        `control plane lost: ${event.reason.details}`,
+      );
+    } else if (event.type === 'malformed') log.warning({ source: event.source }, event.message);
+    else if (event.type === 'unsupported') this.unsupported.replace(`${event.kind} ${event.name}`, event.fields);
+  }
+
+  private fromWorker(worker: number, message: FromWorker): void {
+    switch (message.type) {
+      case 'listener-state':
+        this.board.answered(message);
+        return;
+      case 'stats':
+        this.stats.accept(worker, message.json, message.buffers);
+        return;
+      case 'access-log':
+        this.writer.write(message.sink, message.lines);
+        return;
+      case 'spans':
+        this.exporter.accept(message.spans);
+        return;
+      case 'log':
+        this.context.log.write({ ...message, time: Date.now() });
+        return;
+      case 'drained':
+        this.streams.set(worker, message.streams);
+        if (message.streams > 0) this.lastBusyAt = Date.now();
+        return;
+      default:
+        return;
+    }
+  }
+
+  private endpointOf(cluster: string): { readonly host: string; readonly port: number } | undefined {
+    for (const { endpoints } of this.directory.view(cluster)?.assignment?.localities ?? []) {
+      for (const { address } of endpoints) if (address.kind === 'socket') return address;
+    }
+    return undefined;
+  }
+}

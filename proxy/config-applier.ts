@@ -1,0 +1,60 @@
+/** Carries the configuration's changes to where they act: clusters' slots and DNS, TLS material, the workers. */
+import type { ConfigChange } from '../xds-client/changes.ts';
+import type { Listener } from '../xds-client/model/listener.ts';
+import type { ClusterDirectory } from './cluster/directory.ts';
+import type { ClusterResolution } from './cluster/resolution.ts';
+import type { ToWorker } from './messages.ts';
+import type { SecretManager } from './secrets/secret-manager.ts';
+
+export interface ConfigTargets {
+  readonly broadcast: (message: ToWorker) => void;
+  readonly directory: ClusterDirectory;
+  readonly resolution: ClusterResolution;
+  readonly secrets: SecretManager;
+  /** A listener was sent to the workers; they answer with its state. */
+  readonly onListener: (listener: Listener) => void;
+  readonly onListenerRemoved: (name: string) => void;
+  readonly onInitialized: () => void;
+  readonly drainMs: number;
+}
+
+export function applyChange(change: ConfigChange, targets: ConfigTargets): void {
+  const { broadcast, directory } = targets;
+  switch (change.type) {
+    case 'secret':
+      targets.secrets.setSecret(change.secret);
+      return;
+    case 'resolve':
+      targets.resolution.resolve(change.cluster);
+      return;
+    case 'cluster':
+      directory.setCluster(change.cluster);
+      // A static cluster brings its endpoints along.
+      if (change.cluster.discovery.kind !== 'static') directory.setAssignment(change.name, change.assignment);
+      return;
+    case 'endpoints':
+      directory.setAssignment(change.name, change.assignment);
+      return;
+    case 'routes':
+      broadcast({ type: 'routes', name: change.name, json: JSON.stringify(change.routes) });
+      return;
+    case 'listener':
+      broadcast({ type: 'listener', name: change.name, json: JSON.stringify(change.listener) });
+      targets.onListener(change.listener);
+      return;
+    case 'listener-removed':
+      broadcast({ type: 'listener-removed', name: change.name, drainMs: targets.drainMs });
+      targets.onListenerRemoved(change.name);
+      return;
+    case 'routes-removed':
+      broadcast({ type: 'routes-removed', name: change.name });
+      return;
+    case 'cluster-removed':
+      targets.resolution.stop(change.name);
+      directory.removeCluster(change.name);
+      return;
+    case 'initialized':
+      targets.onInitialized();
+      return;
+  }
+}

@@ -1,0 +1,179 @@
+/** The data side of one worker, wired: takes the main thread's messages in, posts what it has to say. */
+import type { Listener } from '../xds-client/model/listener.ts';
+import { WorkerClusterTable } from './cluster/table.ts';
+import { HttpConnectionManagerFactory } from './filters/network/http-connection-manager/manager.ts';
+import { TcpProxyFactory } from './filters/network/tcp-proxy/factory.ts';
+import { WorkerListeners } from './listener/worker-listeners.ts';
+import { createLog, type Log } from './log.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { nodeAddress } from './node-address.ts';
+import { LoggerFactory } from './observe/access-log/logger.ts';
+import { LineQueue } from './observe/access-log/queue.ts';
+import { WorkerStats } from './observe/stats/worker-stats.ts';
+import { SpanQueue } from './observe/tracing/queue.ts';
+import { WorkerTracerFactory } from './observe/tracing/tracer.ts';
+import { HTTP_FILTERS, NETWORK_FILTERS } from './registry.ts';
+import { createRequestIds } from './request-id.ts';
+import { HeaderTest } from './route/header-match.ts';
+import { RouteDirectory } from './route-directory.ts';
+import { createTimers } from './timers.ts';
+import { WorkerTlsProvider } from './tls/provider.ts';
+import { type SecretPayload, SecretTable } from './tls/secret-table.ts';
+import type { WorkerSettings } from './worker-settings.ts';
+
+/** How often a draining worker says what is still under way. */
+const DRAIN_REPORT_MS = 100;
+
+const now = (): number => performance.now();
+/** Load balancing and sampling; nothing secret comes of it. */
+const random = (): number => Math.random();
+
+export class DataPlane {
+  private readonly post: (message: FromWorker) => void;
+  private readonly log: Log;
+  private readonly stats: WorkerStats;
+  private readonly lines: LineQueue;
+  private readonly spans: SpanQueue;
+  private readonly secrets = new SecretTable();
+  private readonly routes = new RouteDirectory();
+  private readonly runtime = new Map<string, number>();
+  private readonly clusters: WorkerClusterTable;
+  private readonly listeners: WorkerListeners;
+  private reporting: NodeJS.Timeout | undefined;
+
+  constructor(settings: WorkerSettings, post: (message: FromWorker) => void) {
+    this.post = post;
+    this.log = createLog({
+      level: settings.logLevel,
+      componentLevels: settings.componentLogLevels,
+      sink: ({ level, component, message, fields }) => post({ type: 'log', level, component, message, fields }),
+    });
+    this.stats = new WorkerStats((json, buffers) => post({ type: 'stats', json, buffers }));
+    this.lines = new LineQueue((sink, lines) => post({ type: 'access-log', sink, lines }));
+    this.spans = new SpanQueue((spans) => post({ type: 'spans', spans }));
+    const tlsLog = this.log.component('connection');
+    const tls = new WorkerTlsProvider(this.secrets, Date.now, (message) => tlsLog.error({}, message));
+    this.clusters = new WorkerClusterTable({ stats: this.stats, tls, now, random });
+    this.listeners = this.wireListeners(settings, tls);
+    post({ type: 'ready' });
+  }
+
+  handle(message: ToWorker): void {
+    if (this.clusters.handle(message)) return;
+    switch (message.type) {
+      case 'listener':
+        void this.listeners.set(JSON.parse(message.json) as Listener);
+        return;
+      case 'listener-removed':
+        void this.listeners.remove(message.name, message.drainMs);
+        return;
+      case 'routes':
+        this.routes.set(message.name, message.json);
+        return;
+      case 'routes-removed':
+        this.routes.remove(message.name);
+        return;
+      case 'secret':
+        this.secrets.set(message.key, JSON.parse(message.json) as SecretPayload);
+        return;
+      case 'secret-removed':
+        this.secrets.delete(message.key);
+        return;
+      case 'runtime':
+        this.setRuntime(JSON.parse(message.json) as { readonly [key: string]: unknown });
+        return;
+      case 'drain':
+        this.listeners.drain(message.inboundOnly, message.strategy, message.drainMs);
+        this.report();
+        return;
+      case 'stop-listening':
+        this.listeners.stopListening(message.inboundOnly);
+        return;
+      case 'stop':
+        this.stop();
+        return;
+      case 'log-level':
+        if (message.component === undefined) this.log.setLevel(message.level);
+        else this.log.setComponentLevel(message.component, message.level);
+        return;
+      default:
+        return;
+    }
+  }
+
+  private wireListeners(settings: WorkerSettings, tls: WorkerTlsProvider): WorkerListeners {
+    const timers = createTimers(now);
+    const accessLogs = new LoggerFactory({
+      queue: this.lines,
+      headerMatcher: (match) => {
+        const compiled = new HeaderTest(match);
+        return (head) => compiled.matchesRequest(head);
+      },
+      random,
+      runtimeNumber: (key) => this.runtime.get(key),
+      clusterMetadata: (name) => this.clusters.get(name)?.config.metadata,
+      defaultLog: this.log.component('http').enabled('info'),
+    });
+    const tracers = new WorkerTracerFactory({
+      queue: this.spans,
+      node: { nodeId: settings.serviceNode, zone: settings.serviceZone },
+      random,
+    });
+    const manager = new HttpConnectionManagerFactory({
+      clusters: this.clusters,
+      routeTables: this.routes,
+      accessLogs,
+      tracers,
+      httpFilters: new Map(HTTP_FILTERS.map((factory) => [factory.typeUrl, factory])),
+      timers,
+      nodeAddress: nodeAddress(),
+      wallClock: Date.now,
+      requestId: createRequestIds(),
+    });
+    let connections = 0;
+    const listenerLog = this.log.component('connection');
+    return new WorkerListeners(
+      {
+        filters: {
+          httpConnectionManager: manager,
+          tcpProxy: new TcpProxyFactory({ clusters: this.clusters, accessLogs }),
+          extensions: new Map(NETWORK_FILTERS.map((factory) => [factory.typeUrl, factory])),
+        },
+        tls,
+        stats: this.stats,
+        timers,
+        workerIndex: settings.index,
+        reusePort: settings.workers > 1,
+        maxConnections: settings.maxConnections,
+        now,
+        random,
+        // Unique over all workers: each counts in steps of their number.
+        nextConnectionId: () => connections++ * settings.workers + settings.index,
+        log: (level, message) => listenerLog[level]({}, message),
+      },
+      (name, outcome) => this.post({ type: 'listener-state', name, ...outcome }),
+      settings.drainTimeMs,
+    );
+  }
+
+  private setRuntime(values: { readonly [key: string]: unknown }): void {
+    this.runtime.clear();
+    for (const [key, value] of Object.entries(values)) if (typeof value === 'number') this.runtime.set(key, value);
+  }
+
+  /** Says again and again what is under way, so that the main thread knows when nothing is. */
+  private report(): void {
+    this.post({ type: 'drained', ...this.listeners.counts() });
+    this.reporting ??= setInterval(() => this.report(), DRAIN_REPORT_MS).unref();
+  }
+
+  private stop(): void {
+    clearInterval(this.reporting);
+    this.listeners.stop();
+    this.clusters.destroy();
+    this.lines.flush();
+    this.spans.flush();
+    this.stats.flush();
+    this.post({ type: 'stopped' });
+  }
+}
