@@ -43,7 +43,7 @@ if (findEnvoy() === undefined) {
   test('an altered bootstrap is found in response, access log and statistics', async () => {
     const [first, altered] = await Promise.all([
       runSuite('envoy', suite),
-      runSuite('envoy', suite, (text) => text.replace('status: 418', 'status: 503')),
+      runSuite('envoy', suite, (text) => text.replace('"status": 418', '"status": 503')),
     ]);
     const reports = report(suite, first, altered);
     const text = reports.flatMap(({ problems }) => problems).join('\n');

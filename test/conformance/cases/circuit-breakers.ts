@@ -1,5 +1,5 @@
 import { http, type Suite } from '../harness/case.ts';
-import { get, type Exchange } from '../harness/client.ts';
+import { type Exchange, get } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
 const SLOW = { ...reply(200, 'slow'), afterMs: 300 } as const;
@@ -28,14 +28,20 @@ export const suite: Suite = {
         endpoints: ['a'],
         circuit_breakers: { thresholds: [{ priority: 'HIGH', max_requests: 1 }, { max_requests: 1 }] },
       },
-      budget: limits('a', { max_retries: 0, retry_budget: { budget_percent: { value: 100 }, min_retry_concurrency: 1 } }),
+      budget: limits('a', {
+        max_retries: 0,
+        retry_budget: { budget_percent: { value: 100 }, min_retry_concurrency: 1 },
+      }),
       tracked: limits('a', { max_requests: 1, track_remaining: true }),
     },
     routes: [
       { match: { prefix: '/requests' }, route: { cluster: 'requests' } },
       { match: { prefix: '/pending' }, route: { cluster: 'pending' } },
       { match: { prefix: '/queue' }, route: { cluster: 'queue' } },
-      { match: { prefix: '/retries' }, route: { cluster: 'retries', retry_policy: { retry_on: '5xx', num_retries: 2 } } },
+      {
+        match: { prefix: '/retries' },
+        route: { cluster: 'retries', retry_policy: { retry_on: '5xx', num_retries: 2 } },
+      },
       { match: { prefix: '/budget' }, route: { cluster: 'budget', retry_policy: { retry_on: '5xx', num_retries: 1 } } },
       {
         match: { prefix: '/high', headers: [{ name: 'x-priority', present_match: true }] },

@@ -1,5 +1,5 @@
 import { http, httpOptions, type Suite } from '../harness/case.ts';
-import { get, raw, type Exchange } from '../harness/client.ts';
+import { type Exchange, get, raw } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
 const each = (count: number, exchange: Exchange): readonly Exchange[] =>
@@ -26,7 +26,7 @@ export const suite: Suite = {
       { match: { path: '/twice' }, route: { cluster: 'twice' } },
     ],
     variants: {
-      'idle-downstream': { common_http_protocol_options: { idle_timeout: '0.2s' } },
+      'idle-downstream': { common_http_protocol_options: { idle_timeout: '0.2s' }, drain_timeout: '0.1s' },
       'two-requests': { common_http_protocol_options: { max_requests_per_connection: 2 } },
       'short-life': { common_http_protocol_options: { max_connection_duration: '0.2s' }, drain_timeout: '0.1s' },
     },
@@ -43,7 +43,12 @@ export const suite: Suite = {
       client: each(2, get('/a')),
       upstreams: { a: [reply(200, 'bye', { connection: 'close' })] },
     },
-    { name: 'two at once take two connections', client: [get('/a'), get('/a')], together: true, upstreams: { a: [{ ...reply(200), afterMs: 100 } as const] } },
+    {
+      name: 'two at once take two connections',
+      client: [get('/a'), get('/a')],
+      together: true,
+      upstreams: { a: [{ ...reply(200), afterMs: 100 } as const] },
+    },
     { name: 'an idle upstream connection ends', client: [get('/idle'), paused(400, get('/idle'))] },
     { name: 'one request a connection', client: each(3, get('/once')) },
     { name: 'two requests a connection', client: each(3, get('/twice')) },

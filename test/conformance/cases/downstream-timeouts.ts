@@ -1,10 +1,12 @@
 import { http, type Suite } from '../harness/case.ts';
-import { get, on, post, type Exchange } from '../harness/client.ts';
+import { type Exchange, get, on, post } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
 const HEAD = 'GET / HTTP/1.1\r\nhost: x.test\r\n';
 const BODY = 'POST / HTTP/1.1\r\nhost: x.test\r\ncontent-length: 10\r\n\r\nhalf';
 const only = (...send: readonly (string | number)[]): Exchange => ({ send });
+/** The proxy heeds x-envoy- headers of internal callers alone. */
+const INTERNAL = { 'x-forwarded-for': '10.0.0.1' };
 const HANG = { a: [{ do: 'hang' }] } as const;
 const half = (ms: number) => `HTTP/1.1 200 OK\r\ncontent-length: 8\r\nx-wait: ${ms}\r\n\r\nhalf`;
 
@@ -17,7 +19,10 @@ export const suite: Suite = {
     clusters: { a: ['a'] },
     routes: [
       { match: { path: '/route-idle' }, route: { cluster: 'a', idle_timeout: '0.2s', timeout: '0s' } },
-      { match: { path: '/route-duration' }, route: { cluster: 'a', max_stream_duration: { max_stream_duration: '0.2s' } } },
+      {
+        match: { path: '/route-duration' },
+        route: { cluster: 'a', max_stream_duration: { max_stream_duration: '0.2s' } },
+      },
       { match: { path: '/short' }, route: { cluster: 'a', timeout: '0.2s' } },
       { match: { path: '/none' }, route: { cluster: 'a', timeout: '0s' } },
       {
@@ -26,6 +31,7 @@ export const suite: Suite = {
       },
       { match: { prefix: '/' }, route: { cluster: 'a' } },
     ],
+    manager: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] } },
     variants: {
       headers: { request_headers_timeout: '0.2s' },
       request: { request_timeout: '0.2s' },
@@ -37,21 +43,60 @@ export const suite: Suite = {
     { name: 'request headers that do not end', client: on('headers', only(HEAD)), takesMs: [180, 900] },
     { name: 'request headers in time', client: on('headers', only(HEAD, 50, '\r\n')) },
     { name: 'a request that does not end', client: on('request', only(BODY)), takesMs: [180, 900] },
-    { name: 'a request in time, an answer after the timeout', client: on('request', get('/')), upstreams: { a: [{ ...reply(200, 'late'), afterMs: 300 }] } },
+    {
+      name: 'a request in time, an answer after the timeout',
+      client: on('request', get('/')),
+      upstreams: { a: [{ ...reply(200, 'late'), afterMs: 300 }] },
+    },
     { name: 'a request that stands still', client: on('idle', only(BODY)), takesMs: [180, 900] },
     { name: 'an answer that does not come', client: on('idle', get('/none')), upstreams: HANG, takesMs: [180, 900] },
-    { name: 'an answer that stands still', client: on('idle', { ...get('/none'), withinMs: 1_500 }), upstreams: { a: [{ do: 'send', bytes: half(1) }] } },
-    { name: 'a stream that takes too long', client: on('duration', get('/none')), upstreams: HANG, takesMs: [180, 900] },
-    { name: 'an answer that takes too long', client: on('duration', { ...get('/none'), withinMs: 1_500 }), upstreams: { a: [{ do: 'send', bytes: half(1) }] } },
+    {
+      name: 'an answer that stands still',
+      client: on('idle', { ...get('/none'), withinMs: 1_500 }),
+      upstreams: { a: [{ do: 'send', bytes: half(1) }] },
+    },
+    {
+      name: 'a stream that takes too long',
+      client: on('duration', get('/none')),
+      upstreams: HANG,
+      takesMs: [180, 900],
+    },
+    {
+      name: 'an answer that takes too long',
+      client: on('duration', { ...get('/none'), withinMs: 1_500 }),
+      upstreams: { a: [{ do: 'send', bytes: half(1) }] },
+    },
     { name: 'the route has its own idle timeout', client: get('/route-idle'), upstreams: HANG, takesMs: [180, 900] },
     { name: 'the route has its own duration', client: get('/route-duration'), upstreams: HANG, takesMs: [180, 900] },
-    { name: 'the route timeout does not run while the request is sent', client: only('POST /short HTTP/1.1\r\nhost: x.test\r\ncontent-length: 4\r\n\r\nab', 400, 'cd') },
-    { name: 'the route timeout cuts an answer off', client: { ...get('/short'), withinMs: 1_500 }, upstreams: { a: [{ do: 'send', bytes: half(1) }] } },
-    { name: 'x-envoy-upstream-rq-timeout-ms', client: get('/', { 'x-envoy-upstream-rq-timeout-ms': '150' }), upstreams: HANG, takesMs: [130, 700] },
-    { name: 'x-envoy-upstream-rq-timeout-ms that is no number', client: get('/', { 'x-envoy-upstream-rq-timeout-ms': 'soon' }) },
+    {
+      name: 'the route timeout does not run while the request is sent',
+      client: only('POST /short HTTP/1.1\r\nhost: x.test\r\ncontent-length: 4\r\n\r\nab', 400, 'cd'),
+    },
+    {
+      name: 'the route timeout cuts an answer off',
+      client: { ...get('/short'), withinMs: 1_500 },
+      upstreams: { a: [{ do: 'send', bytes: half(1) }] },
+    },
+    {
+      name: 'x-envoy-upstream-rq-timeout-ms',
+      client: get('/', { ...INTERNAL, 'x-envoy-upstream-rq-timeout-ms': '150' }),
+      upstreams: HANG,
+      takesMs: [130, 700],
+    },
+    {
+      name: 'x-envoy-upstream-rq-timeout-ms that is no number',
+      client: get('/', { ...INTERNAL, 'x-envoy-upstream-rq-timeout-ms': 'soon' }),
+    },
+    {
+      name: 'x-envoy-upstream-rq-timeout-ms of an external caller',
+      client: get('/short', { 'x-envoy-upstream-rq-timeout-ms': '900' }),
+      upstreams: HANG,
+      takesMs: [180, 700],
+    },
     {
       name: 'x-envoy-upstream-rq-per-try-timeout-ms with a retry',
       client: get('/', {
+        ...INTERNAL,
         'x-envoy-upstream-rq-timeout-ms': '2000',
         'x-envoy-upstream-rq-per-try-timeout-ms': '120',
         'x-envoy-retry-on': '5xx',
@@ -61,7 +106,11 @@ export const suite: Suite = {
     },
     {
       name: 'an alternative status for the timeout',
-      client: get('/', { 'x-envoy-upstream-rq-timeout-ms': '120', 'x-envoy-upstream-rq-timeout-alt-response': '1' }),
+      client: get('/', {
+        ...INTERNAL,
+        'x-envoy-upstream-rq-timeout-ms': '120',
+        'x-envoy-upstream-rq-timeout-alt-response': '1',
+      }),
       upstreams: HANG,
     },
     {

@@ -11,12 +11,16 @@ const retry = (retry_on: string, more: object = {}) => ({
   },
 });
 
+/** The proxy heeds x-envoy- headers of internal callers alone. */
+const INTERNAL = { 'x-forwarded-for': '10.0.0.1' };
+
 /** How often an endpoint is asked, and how long it may take. */
 export const suite: Suite = {
   name: 'retries and timeouts',
   upstreams: ['a', 'refused', 'b'],
   listener: 'ingress',
   bootstrap: http({
+    manager: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] } },
     clusters: { a: ['a'], refused: ['refused'], mixed: ['refused', 'b'] },
     routes: [
       { match: { path: '/none' }, route: { cluster: 'a' } },
@@ -96,14 +100,14 @@ export const suite: Suite = {
     },
     {
       name: 'the caller asks for retries',
-      client: get('/none', { 'x-envoy-retry-on': '5xx', 'x-envoy-max-retries': '1' }),
+      client: get('/none', { ...INTERNAL, 'x-envoy-retry-on': '5xx', 'x-envoy-max-retries': '1' }),
       upstreams: { a: [reply(503), reply(200, 'second')] },
     },
     { name: 'a route timeout', client: get('/timeout'), upstreams: { a: [{ do: 'hang' }] }, takesMs: [180, 600] },
     { name: 'a timeout per try', client: get('/per-try'), upstreams: { a: [{ do: 'hang' }] }, takesMs: [280, 900] },
     {
       name: 'the caller shortens the timeout',
-      client: get('/none', { 'x-envoy-upstream-rq-timeout-ms': '150' }),
+      client: get('/none', { ...INTERNAL, 'x-envoy-upstream-rq-timeout-ms': '150' }),
       upstreams: { a: [{ do: 'hang' }] },
       takesMs: [130, 600],
     },

@@ -161,10 +161,7 @@ export const httpOptions = (common: object, explicit: object = { http_protocol_o
 });
 
 /** A STATIC cluster of upstreams, or what the wish says. */
-export function clusterOf(
-  name: string,
-  cluster: readonly string[] | { readonly endpoints: readonly string[] },
-): object {
+export function clusterOf(name: string, cluster: HttpWishes['clusters'][string]): object {
   const { endpoints, ...rest } = Array.isArray(cluster)
     ? { endpoints: cluster as readonly string[] }
     : (cluster as { readonly endpoints: readonly string[] });

@@ -16,6 +16,9 @@ const VOLATILE: { readonly [header: string]: string } = {
   traceparent: '<traceparent>',
 };
 
+/** Ids that cases send begin so: they are compared as they come. */
+const FIXED_ID = '11111111';
+
 /**
  * Header lists sorted by name, lower case, with volatile values replaced. The order of the values of one name stays.
  * The default `server` is Envoy's in one and Tollway's in the other: it compares as `<server>`.
@@ -27,7 +30,8 @@ export function normaliseHeaders(headers: readonly (readonly [string, string])[]
       ([name, value]) =>
         [
           name,
-          VOLATILE[name] ?? (name === 'server' && (value === 'envoy' || value === 'tollway') ? '<server>' : value),
+          (value.startsWith(FIXED_ID) ? undefined : VOLATILE[name]) ??
+            (name === 'server' && (value === 'envoy' || value === 'tollway') ? '<server>' : value),
         ] as const,
     )
     .map(([name, value], at) => ({ name, text: `${name}: ${value}`, at }))

@@ -3,10 +3,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { type Message, parseMessage } from './http-text.ts';
 
+/** Bytes as they stand. */
+export interface Send {
+  readonly do: 'send';
+  readonly bytes: string;
+  readonly afterMs?: number;
+  readonly thenClose?: boolean;
+}
+
 /** What an upstream does with one request. */
 export type Answer =
-  /** Bytes as they stand. `\n` is written as CRLF in the head by `reply`. */
-  | { readonly do: 'send'; readonly bytes: string; readonly afterMs?: number; readonly thenClose?: boolean }
+  | Send
   /** Closes (FIN) or resets without answering. */
   | { readonly do: 'close' | 'reset'; readonly afterBytes?: string }
   | { readonly do: 'hang' };
@@ -39,7 +46,7 @@ export interface Seen {
 }
 
 /** A response with a body and Content-Length. */
-export function reply(status: number, body = '', headers: { readonly [name: string]: string } = {}): Answer {
+export function reply(status: number, body = '', headers: { readonly [name: string]: string } = {}): Send {
   const fields = Object.entries({ 'content-length': String(Buffer.byteLength(body)), ...headers });
   return {
     do: 'send',

@@ -1,0 +1,85 @@
+import { accessLog, http, LOG_FORMAT, type Suite } from '../harness/case.ts';
+import {
+  expired,
+  FILES,
+  issue,
+  other,
+  server,
+  stranger,
+  tlsContext,
+  upstreamTls,
+  uriSan,
+} from '../harness/certificates.ts';
+import { get } from '../harness/client.ts';
+
+const pair = ({ chain, key }: { readonly chain: string; readonly key: string }) => ({ cert: chain, key });
+const plain = issue({ dnsNames: ['plain.test'] });
+
+const cluster = (upstream: string, common: object, more: object = {}) => ({
+  endpoints: [upstream],
+  transport_socket: upstreamTls(common, more),
+});
+const CLUSTERS = {
+  mutual: cluster('good', tlsContext('client', uriSan({ exact: 'spiffe://mesh.test/server' })), { sni: 'server.test' }),
+  'without-certificate': cluster('good', tlsContext(undefined, {})),
+  'without-trust': cluster('strange', tlsContext('client')),
+  strange: cluster('strange', tlsContext('client', {})),
+  expired: cluster('expired', tlsContext('client', {})),
+  'wrong-name': cluster('other', tlsContext('client', uriSan({ exact: 'spiffe://mesh.test/server' }))),
+  'dns-name': cluster(
+    'good',
+    tlsContext('client', { match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'server.test' } }] }),
+  ),
+  'dns-name-wrong': cluster(
+    'good',
+    tlsContext('client', { match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'else.test' } }] }),
+  ),
+  alpn: cluster('good', tlsContext('client', {}, { alpn_protocols: ['istio-peer-exchange', 'istio'] })),
+  'host-sni': {
+    ...cluster('good', tlsContext('client', {})),
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+        upstream_http_protocol_options: { auto_sni: true },
+        explicit_http_config: { http_protocol_options: {} },
+      },
+    },
+  },
+  'to-plaintext': cluster('plaintext', tlsContext('client', {})),
+  'from-plaintext': ['good'],
+};
+
+/** TLS to the upstream: whom the proxy trusts, who it says it is, and what the caller is told when it fails. */
+export const suite: Suite = {
+  name: 'tls out',
+  upstreams: ['good', 'strange', 'expired', 'other', 'plain', 'plaintext'],
+  upstreamTls: {
+    good: { ...pair(server), alpn: ['istio', 'http/1.1'] },
+    strange: pair(stranger),
+    expired: pair(expired),
+    other: pair(other),
+    plain: pair(plain),
+  },
+  listener: 'ingress',
+  files: FILES,
+  bootstrap: http({
+    clusters: CLUSTERS,
+    routes: Object.keys(CLUSTERS).map((name) => ({ match: { path: `/${name}` }, route: { cluster: name } })),
+    manager: {
+      access_log: [
+        accessLog({
+          json_format: {
+            ...LOG_FORMAT,
+            version: '%UPSTREAM_TLS_VERSION%',
+            uri: '%UPSTREAM_PEER_URI_SAN%',
+            own: '%UPSTREAM_LOCAL_URI_SAN%',
+          },
+        }),
+      ],
+    },
+  }),
+  cases: [
+    ...Object.keys(CLUSTERS).map((name) => ({ name, client: get(`/${name}`, { host: 'server.test' }) })),
+    { name: 'a second request goes on the same connection', client: [get('/mutual'), get('/mutual')], logLines: 2 },
+  ],
+};
