@@ -8,20 +8,25 @@ export type Reference =
   | { readonly kind: 'certificate'; readonly key: string; readonly ref: SecretRef<TlsCertificate> }
   | { readonly kind: 'trust'; readonly key: string; readonly ref: ValidationRef };
 
-export function referencesOf(
-  user: { readonly kind: 'listener'; readonly value: Listener } | { readonly kind: 'cluster'; readonly value: Cluster },
-): Reference[] {
-  const found = new Map<string, Reference>();
-  for (const common of user.kind === 'listener' ? ofListener(user.value) : ofCluster(user.value)) {
-    for (const ref of common.certificates) {
-      const key = secretKey(ref);
-      found.set(key, { kind: 'certificate', key, ref });
-    }
-    if (common.validation === undefined) continue;
-    const key = validationKey(common.validation);
-    found.set(key, { kind: 'trust', key, ref: common.validation });
-  }
-  return [...found.values()];
+/** What one TLS context puts together. */
+export interface ContextReferences {
+  readonly certificates: readonly Reference[];
+  readonly trust: Reference | undefined;
+}
+
+export type TlsUser =
+  | { readonly kind: 'listener'; readonly value: Listener }
+  | { readonly kind: 'cluster'; readonly value: Cluster };
+
+/** One entry a TLS context, in order of appearance. */
+export function contextsOf(user: TlsUser): ContextReferences[] {
+  return (user.kind === 'listener' ? ofListener(user.value) : ofCluster(user.value)).map((common) => {
+    const { certificates, validation } = common;
+    return {
+      certificates: certificates.map((ref) => ({ kind: 'certificate', key: secretKey(ref), ref })),
+      trust: validation === undefined ? undefined : { kind: 'trust', key: validationKey(validation), ref: validation },
+    };
+  });
 }
 
 function ofListener(listener: Listener): TlsParameters[] {

@@ -1,214 +1,235 @@
 /**
- * TLS material on the main thread: resolves what listeners and clusters refer to (inline, files, environment, SDS), hands
- * it on when it is complete and again when it changes. Material that does not parse keeps the last good one in place.
+ * TLS material on the main thread: from what listeners and clusters refer to (inline, files, environment, SDS) to PEM
+ * for the workers. Only material that can serve goes out; what is bad is reported, and the last good one stays.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
-import { dirname } from 'node:path';
+import type { CertificateMaterial, TrustMaterial } from '../../certs/material.ts';
+import { certificateError, trustError } from '../../certs/validate.ts';
 import type { DataSource } from '../../xds-client/model/common.ts';
-import type { Secret, TlsCertificate, TlsParameters, ValidationContext } from '../../xds-client/model/tls.ts';
+import type { Secret, TlsCertificate, ValidationContext } from '../../xds-client/model/tls.ts';
 import type { SecretUser } from '../../xds-client/resource-types.ts';
-import { errorMessage } from '../errors.ts';
-import { secretKey, validationKey } from '../tls/secret-key.ts';
 import type { SecretPayload } from '../tls/secret-table.ts';
+import { mergeValidation } from './merge.ts';
+import { contextsOf, type Reference } from './references.ts';
+import { ResolvedSources, type Texts } from './sources.ts';
 
 export interface SecretManagerOptions {
-  /** Complete material: the first time and at each change. */
+  /** Complete and good: first, and at every change. Goes to the workers as a `secret` message, and to `secretReady`. */
   readonly onMaterial: (key: string, payload: SecretPayload) => void;
-  /** Why material cannot be used; never its content. */
-  readonly onError: (key: string, message: string) => void;
+  /** Material that cannot be used, without its content. `name` is the SDS name, or what kind of inline secret it is. */
+  readonly onError: (name: string, reason: string) => void;
+  /** What data sources may name; the process's by default. */
+  readonly environment?: { readonly [name: string]: string | undefined };
 }
 
-/** What a key stands for. */
-type Wanted =
-  | { readonly kind: 'certificate'; readonly sds: string | undefined; readonly inline: TlsCertificate | undefined }
-  | {
-      readonly kind: 'trust';
-      readonly sds: string | undefined;
-      readonly inline: ValidationContext | undefined;
-      readonly defaults: ValidationContext | undefined;
-    };
+interface PublicMaterial {
+  /** The file, or `<inline>`. */
+  readonly path: string;
+  readonly pem: string;
+}
 
-/** Public material for `/certs`. */
+/** A certificate and the authority it is used with, as `/certs` shows them; public parts only. */
 export interface CertificateView {
-  readonly ca: { readonly path: string; readonly pem: string } | undefined;
-  readonly chain: { readonly path: string; readonly pem: string } | undefined;
+  readonly ca: PublicMaterial | undefined;
+  readonly chain: PublicMaterial | undefined;
 }
 
-/** Files are written one after the other: wait until both are there. */
-const SETTLE_MS = 50;
+interface Entry {
+  readonly reference: Reference;
+  readonly label: string;
+  sources: { close(): void } | undefined;
+  shown: PublicMaterial | undefined;
+}
+
+interface Context {
+  readonly certificateKeys: readonly string[];
+  readonly trustKey: string | undefined;
+}
 
 export class SecretManager {
-  private readonly options: SecretManagerOptions;
-  private readonly wanted = new Map<string, Wanted>();
-  private readonly sds = new Map<string, Secret>();
-  private readonly payloads = new Map<string, { readonly text: string; readonly payload: SecretPayload }>();
-  private readonly watchers = new Map<string, FSWatcher>();
-  private generation = 0;
-  private settling: NodeJS.Timeout | undefined;
+  readonly #options: SecretManagerOptions;
+  readonly #environment: { readonly [name: string]: string | undefined };
+  readonly #entries = new Map<string, Entry>();
+  readonly #contexts = new Map<string, Context>();
+  readonly #sds = new Map<string, Secret>();
+  /** Asked at every settling of the configuration: a resource's references do not change. */
+  #keysOf = new WeakMap<object, readonly string[]>();
+  #generation = 0;
 
   constructor(options: SecretManagerOptions) {
-    this.options = options;
+    this.#options = options;
+    this.#environment = options.environment ?? process.env;
   }
 
-  /** The keys that a listener or a cluster waits for; from now on they are resolved. */
-  secretsOf(user: SecretUser): string[] {
-    const keys = new Set<string>();
-    for (const tls of contextsOf(user)) {
-      for (const ref of tls.certificates) {
-        const key = secretKey(ref);
-        keys.add(key);
-        const inline = ref.kind === 'inline' ? ref.secret : undefined;
-        this.want(key, { kind: 'certificate', sds: ref.kind === 'sds' ? ref.name : undefined, inline });
+  /** Keys of the material that the resource needs before it serves. Loading begins with the first call. */
+  secretsOf(user: SecretUser): readonly string[] {
+    const known = this.#keysOf.get(user.value);
+    if (known !== undefined) return known;
+    const found = new Set<string>();
+    for (const { certificates, trust } of contextsOf(user)) {
+      for (const reference of trust === undefined ? certificates : [...certificates, trust]) {
+        found.add(reference.key);
+        this.#begin(reference);
       }
-      const { validation } = tls;
-      if (validation === undefined) continue;
-      const key = validationKey(validation);
-      keys.add(key);
-      this.want(
-        key,
-        validation.kind === 'inline'
-          ? { kind: 'trust', sds: undefined, inline: validation.context, defaults: undefined }
-          : { kind: 'trust', sds: validation.name, inline: undefined, defaults: validation.defaults },
-      );
+      const context = { certificateKeys: certificates.map(({ key }) => key), trustKey: trust?.key };
+      this.#contexts.set(`${context.certificateKeys.join()}|${context.trustKey}`, context);
     }
-    return [...keys];
+    const keys = [...found];
+    this.#keysOf.set(user.value, keys);
+    return keys;
   }
 
-  /** A secret of SDS or of the bootstrap came or changed. */
+  /** What SDS or the bootstrap's static secrets gave. */
   setSecret(secret: Secret): void {
-    this.sds.set(secret.name, secret);
-    for (const [key, wanted] of this.wanted) if (wanted.sds === secret.name) this.resolve(key, wanted);
+    this.#sds.set(secret.name, secret);
+    for (const entry of this.#entries.values()) {
+      const { ref } = entry.reference;
+      if (ref.kind === 'sds' && ref.name === secret.name) this.#load(entry);
+    }
   }
 
+  /** Certificates and authorities in use for `/certs`: a row a TLS context and certificate, equal contexts once. */
   certificates(): readonly CertificateView[] {
-    return [...this.payloads.values()].map(({ payload }) => {
-      if (payload.kind === 'certificate') {
-        return { ca: undefined, chain: { path: '<inline>', pem: payload.certificate.chain } };
-      }
-      const { trustedCa } = payload.trust;
-      return { ca: trustedCa === undefined ? undefined : { path: '<inline>', pem: trustedCa }, chain: undefined };
+    const shown = (key: string | undefined) => (key === undefined ? undefined : this.#entries.get(key)?.shown);
+    return [...this.#contexts.values()].flatMap(({ certificateKeys, trustKey }) => {
+      const ca = shown(trustKey);
+      const chains = certificateKeys.length === 0 ? [undefined] : certificateKeys.map(shown);
+      return chains.flatMap((chain) => (ca === undefined && chain === undefined ? [] : [{ ca, chain }]));
     });
+  }
+
+  /**
+   * Stops watching for every resource but these, and returns the keys that nobody needs any longer. The caller tells the
+   * workers (`secret-removed`). Call it when resources have gone.
+   */
+  retain(users: Iterable<SecretUser>): string[] {
+    const needed = new Set<string>();
+    for (const user of users) for (const key of this.secretsOf(user)) needed.add(key);
+    const gone: string[] = [];
+    for (const [key, entry] of this.#entries) {
+      if (needed.has(key)) continue;
+      entry.sources?.close();
+      this.#entries.delete(key);
+      gone.push(key);
+    }
+    // a resource that comes back must begin again
+    if (gone.length > 0) this.#keysOf = new WeakMap();
+    for (const [name, { certificateKeys, trustKey }] of this.#contexts) {
+      const keys = trustKey === undefined ? certificateKeys : [...certificateKeys, trustKey];
+      if (keys.some((key) => !needed.has(key))) this.#contexts.delete(name);
+    }
+    return gone;
   }
 
   close(): void {
-    clearTimeout(this.settling);
-    for (const watcher of this.watchers.values()) watcher.close();
-    this.watchers.clear();
+    this.retain([]);
   }
 
-  private want(key: string, wanted: Wanted): void {
-    if (this.wanted.has(key)) return;
-    this.wanted.set(key, wanted);
-    // Not inside the caller's settling: what follows comes in a turn of its own.
-    queueMicrotask(() => this.resolve(key, wanted));
+  #begin(reference: Reference): void {
+    if (this.#entries.has(reference.key)) return;
+    const label = reference.ref.kind === 'sds' ? reference.ref.name : `inline ${reference.kind}`;
+    const entry: Entry = { reference, label, sources: undefined, shown: undefined };
+    this.#entries.set(reference.key, entry);
+    this.#load(entry);
   }
 
-  private resolve(key: string, wanted: Wanted): void {
-    try {
-      const payload = wanted.kind === 'certificate' ? this.certificate(wanted) : this.trust(wanted);
-      if (payload === undefined) return;
-      const text = JSON.stringify({ ...payload, generation: 0 });
-      if (this.payloads.get(key)?.text === text) return;
-      this.payloads.set(key, { text, payload });
-      this.options.onMaterial(key, payload);
-    } catch (error) {
-      this.options.onError(key, errorMessage(error));
+  /** Resolves the entry's sources anew. The material that serves stays until the new one is complete and good. */
+  #load(entry: Entry): void {
+    const { reference } = entry;
+    if (reference.kind === 'certificate') {
+      const { ref } = reference;
+      const certificate = ref.kind === 'inline' ? ref.secret : this.#sdsCertificate(entry, ref.name);
+      if (certificate !== undefined) this.#loadCertificate(entry, certificate);
+      return;
     }
-  }
-
-  private certificate(wanted: Extract<Wanted, { kind: 'certificate' }>): SecretPayload | undefined {
-    const secret = wanted.sds === undefined ? undefined : this.sds.get(wanted.sds);
-    const config = wanted.inline ?? (secret?.kind === 'certificate' ? secret.certificate : undefined);
-    if (config === undefined) return undefined;
-    const chain = this.text(config.certificateChain, config.watchedDirectory);
-    const key = this.text(config.privateKey, config.watchedDirectory);
-    const password = config.password === undefined ? undefined : this.text(config.password, undefined).trimEnd();
-    const leaf = new X509Certificate(chain);
-    if (!leaf.checkPrivateKey(privateKey(key, password)))
-      throw new Error('the private key does not match the certificate');
-    return {
-      kind: 'certificate',
-      generation: ++this.generation,
-      certificate: { chain, key, password, ocspStaple: undefined },
-    };
-  }
-
-  private trust(wanted: Extract<Wanted, { kind: 'trust' }>): SecretPayload | undefined {
-    const secret = wanted.sds === undefined ? undefined : this.sds.get(wanted.sds);
-    const own = wanted.inline ?? (secret?.kind === 'validation' ? secret.validation : undefined);
-    if (own === undefined) return undefined;
-    const merged = wanted.defaults === undefined ? own : mergeValidation(wanted.defaults, own);
-    const read = (source: DataSource | undefined) =>
-      source === undefined ? undefined : this.text(source, merged.watchedDirectory);
-    const trustedCa = read(merged.trustedCa);
-    if (trustedCa !== undefined) new X509Certificate(trustedCa);
-    const { trustedCa: _ca, crl, watchedDirectory: _directory, ...rules } = merged;
-    return { kind: 'trust', generation: ++this.generation, trust: { trustedCa, crl: read(crl) }, rules };
-  }
-
-  private text(source: DataSource, watchedDirectory: string | undefined): string {
-    switch (source.kind) {
-      case 'inline':
-        return Buffer.from(source.base64, 'base64').toString('utf8');
-      case 'environment':
-        return process.env[source.variable] ?? '';
-      case 'file':
-        this.watch(watchedDirectory ?? source.watchedDirectory ?? dirname(source.path));
-        return readFileSync(source.path, 'utf8');
+    const { ref } = reference;
+    if (ref.kind === 'inline') {
+      this.#loadTrust(entry, ref.context);
+      return;
     }
+    const sds = this.#sdsValidation(entry, ref.name);
+    if (sds !== undefined) this.#loadTrust(entry, mergeValidation(ref.defaults, sds));
   }
 
-  /** Directories, not files: Kubernetes swaps a symlink beside them. */
-  private watch(directory: string): void {
-    if (this.watchers.has(directory)) return;
-    const watcher = watch(directory, { persistent: false }, () => {
-      clearTimeout(this.settling);
-      this.settling = setTimeout(() => {
-        for (const [key, wanted] of this.wanted) this.resolve(key, wanted);
-      }, SETTLE_MS);
+  #sdsCertificate(entry: Entry, name: string): TlsCertificate | undefined {
+    const secret = this.#sds.get(name);
+    if (secret === undefined || secret.kind === 'certificate') return secret?.certificate;
+    this.#report(entry, 'is a validation context, and a certificate is needed');
+    return undefined;
+  }
+
+  #sdsValidation(entry: Entry, name: string): ValidationContext | undefined {
+    const secret = this.#sds.get(name);
+    if (secret === undefined || secret.kind === 'validation') return secret?.validation;
+    this.#report(entry, 'is a certificate, and a validation context is needed');
+    return undefined;
+  }
+
+  #loadCertificate(entry: Entry, certificate: TlsCertificate): void {
+    entry.sources?.close();
+    type Part = 'chain' | 'key' | 'password' | 'ocsp';
+    const material = (texts: Texts<Part>): CertificateMaterial => ({
+      chain: texts.chain ?? '',
+      key: texts.key ?? '',
+      // editors end files with a line break, passwords have none
+      password: texts.password?.trimEnd(),
+      ocspStaple: texts.ocsp,
     });
-    watcher.on('error', (error) => this.options.onError(directory, error.message));
-    this.watchers.set(directory, watcher);
+    entry.sources = new ResolvedSources<Part>({
+      sources: {
+        chain: certificate.certificateChain,
+        key: certificate.privateKey,
+        password: certificate.password,
+        ocsp: certificate.ocspStaple,
+      },
+      watchedDirectories: [certificate.watchedDirectory],
+      binary: ['ocsp'],
+      environment: this.#environment,
+      check: (texts) => certificateError(material(texts)),
+      onTexts: (texts) => {
+        entry.shown = { path: pathOf(certificate.certificateChain), pem: texts.chain ?? '' };
+        this.#emit(entry, { kind: 'certificate', generation: this.#next(), certificate: material(texts) });
+      },
+      onError: (reason) => this.#report(entry, reason),
+    });
+  }
+
+  #loadTrust(entry: Entry, context: ValidationContext): void {
+    entry.sources?.close();
+    const { trustedCa, crl, watchedDirectory, ...rules } = context;
+    const material = (texts: Texts<'ca' | 'crl'>): TrustMaterial => ({ trustedCa: texts.ca, crl: texts.crl });
+    entry.sources = new ResolvedSources<'ca' | 'crl'>({
+      sources: { ca: trustedCa, crl },
+      watchedDirectories: [watchedDirectory],
+      binary: [],
+      environment: this.#environment,
+      check: (texts) => trustError(material(texts)),
+      onTexts: (texts) => {
+        entry.shown = trustedCa === undefined ? undefined : { path: pathOf(trustedCa), pem: texts.ca ?? '' };
+        this.#emit(entry, { kind: 'trust', generation: this.#next(), trust: material(texts), rules });
+      },
+      onError: (reason) => this.#report(entry, reason),
+    });
+  }
+
+  /** In a later turn: whoever asked `secretsOf` is in the middle of settling a configuration. */
+  #emit(entry: Entry, payload: SecretPayload): void {
+    const { key } = entry.reference;
+    queueMicrotask(() => {
+      if (this.#entries.get(key) === entry) this.#options.onMaterial(key, payload);
+    });
+  }
+
+  #report(entry: Entry, reason: string): void {
+    queueMicrotask(() => this.#options.onError(entry.label, reason));
+  }
+
+  #next(): number {
+    this.#generation++;
+    return this.#generation;
   }
 }
 
-function privateKey(key: string, passphrase: string | undefined): ReturnType<typeof createPrivateKey> {
-  try {
-    return createPrivateKey(passphrase === undefined ? key : { key, passphrase });
-  } catch {
-    // OpenSSL's own words may quote what it read.
-    throw new Error('the private key does not parse');
-  }
-}
-
-/** What SDS brings wins member by member; lists are joined, as protobuf merges them. */
-function mergeValidation(defaults: ValidationContext, own: ValidationContext): ValidationContext {
-  return {
-    trustedCa: own.trustedCa ?? defaults.trustedCa,
-    watchedDirectory: own.watchedDirectory ?? defaults.watchedDirectory,
-    sanMatches: [...defaults.sanMatches, ...own.sanMatches],
-    certificateHashes: [...defaults.certificateHashes, ...own.certificateHashes],
-    spkiHashes: [...defaults.spkiHashes, ...own.spkiHashes],
-    crl: own.crl ?? defaults.crl,
-    allowExpired: own.allowExpired || defaults.allowExpired,
-    trustChain: own.trustChain === 'verify' ? defaults.trustChain : own.trustChain,
-    maxVerifyDepth: own.maxVerifyDepth ?? defaults.maxVerifyDepth,
-  };
-}
-
-function contextsOf(user: SecretUser): TlsParameters[] {
-  const found: TlsParameters[] = [];
-  if (user.kind === 'cluster') {
-    const { transportSocket, transportSocketMatches } = user.value;
-    for (const socket of [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)]) {
-      if (socket.kind === 'tls') found.push(socket.tls.common);
-    }
-    return found;
-  }
-  const { filterChains, defaultFilterChain } = user.value;
-  for (const chain of defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain]) {
-    if (chain.transportSocket.kind === 'tls') found.push(chain.transportSocket.tls.common);
-  }
-  return found;
+/** As `/certs` names it. */
+function pathOf(source: DataSource): string {
+  return source.kind === 'file' ? source.path : '<inline>';
 }

@@ -1,0 +1,134 @@
+/**
+ * Material in files, read again when they change. Files that belong together (a chain and its key) are taken together
+ * or not at all: a directory swapped underneath (Kubernetes' `..data`) or a half-written pair is read again until it
+ * fits. What served goes on until then.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Contents by the names that the paths were given under. */
+export type FileContents<Name extends string> = { readonly [name in Name]?: Buffer };
+
+export interface FilesOptions<Name extends string> {
+  readonly paths: { readonly [name in Name]?: string };
+  /** Watched beside the files' own directories. */
+  readonly directories: readonly string[];
+  /** The reason why these contents cannot be used together, `undefined` when they can. */
+  readonly check: (contents: FileContents<Name>) => string | undefined;
+  /** The first contents that pass, and each that differ and pass. */
+  readonly onChange: (contents: FileContents<Name>) => void;
+  /** Files that are missing or do not pass, said once a state; the last good contents stay. */
+  readonly onError: (reason: string) => void;
+  /** How often to look without being told, for file systems that tell nothing. Default 10 000. */
+  readonly pollMs?: number;
+}
+
+/** A writer that is half-way is given this long, in tries of RETRY_MS. */
+const RETRIES = 4;
+const RETRY_MS = 100;
+const POLL_MS = 10_000;
+/** TLS material is kilobytes; a bundle of every public authority is 220 KiB. */
+const MAX_BYTES = 1024 * 1024;
+
+export class WatchedFiles<Name extends string> {
+  readonly #options: FilesOptions<Name>;
+  readonly #watchers: FSWatcher[] = [];
+  readonly #poll: NodeJS.Timeout;
+  #retry: NodeJS.Timeout | undefined;
+  #accepted: FileContents<Name> | undefined;
+  #reported: string | undefined;
+  #reading = false;
+  #again = false;
+  #closed = false;
+
+  /** Reads at once; the first result comes in a later turn. */
+  constructor(options: FilesOptions<Name>) {
+    this.#options = options;
+    for (const directory of this.#directories()) this.#watch(directory);
+    this.#poll = setInterval(() => void this.#read(0), options.pollMs ?? POLL_MS);
+    this.#poll.unref();
+    void this.#read(RETRIES);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#poll);
+    clearTimeout(this.#retry);
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers.length = 0;
+  }
+
+  #directories(): Set<string> {
+    const paths: string[] = this.#names().map((name) => dirname(this.#options.paths[name] ?? '.'));
+    return new Set([...paths, ...this.#options.directories]);
+  }
+
+  #names(): Name[] {
+    return (Object.keys(this.#options.paths) as Name[]).filter((name) => this.#options.paths[name] !== undefined);
+  }
+
+  #watch(directory: string): void {
+    try {
+      const watcher = watch(directory, { persistent: false }, () => void this.#read(0));
+      // the directory went away: the poll finds what comes in its place
+      watcher.on('error', () => watcher.close());
+      this.#watchers.push(watcher);
+    } catch {
+      // not there yet: the poll finds it, and reading says what is missing
+    }
+  }
+
+  /** One read at a time; what is asked for meanwhile happens once afterwards. `attempt` counts from 0. */
+  async #read(attempt: number): Promise<void> {
+    if (this.#closed) return;
+    if (this.#reading) {
+      this.#again = true;
+      return;
+    }
+    this.#reading = true;
+    const reason = await this.#take();
+    this.#reading = false;
+    if (this.#closed) return;
+    if (this.#again) {
+      this.#again = false;
+      void this.#read(0);
+    } else if (reason === undefined) {
+      this.#reported = undefined;
+      clearTimeout(this.#retry);
+    } else if (attempt < RETRIES) {
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => void this.#read(attempt + 1), RETRY_MS);
+      this.#retry.unref();
+    } else if (reason !== this.#reported) {
+      this.#reported = reason;
+      this.#options.onError(reason);
+    }
+  }
+
+  /** Reads all and takes them when they pass. The reason when they do not. */
+  async #take(): Promise<string | undefined> {
+    const contents: { [name in Name]?: Buffer } = {};
+    for (const name of this.#names()) {
+      const path = this.#options.paths[name] ?? '';
+      try {
+        contents[name] = await readFile(path);
+      } catch (error) {
+        return `cannot read "${path}": ${error instanceof Error ? Reflect.get(error, 'code') : 'failed'}`;
+      }
+      if ((contents[name]?.length ?? 0) > MAX_BYTES) return `"${path}" has more than ${MAX_BYTES} bytes`;
+    }
+    const known = this.#accepted;
+    if (known !== undefined && this.#names().every((name) => same(known[name], contents[name]))) return undefined;
+    const reason = this.#options.check(contents);
+    if (reason !== undefined) return reason;
+    if (this.#closed) return undefined;
+    this.#accepted = contents;
+    this.#options.onChange(contents);
+    return undefined;
+  }
+}
+
+function same(a: Buffer | undefined, b: Buffer | undefined): boolean {
+  return a !== undefined && b !== undefined && a.equals(b);
+}
