@@ -157,7 +157,8 @@ function replay(kind: ProxyKind, file: string): void {
     for (const golden of tests) {
       test(golden.test_name, async () => {
         const port = proxy.ports.get('ingress') as number;
-        const virtualCluster = golden.validate.virtual_cluster_name;
+        // Tollway does not count virtual clusters yet (docs/support.md says so): only Envoy is held to them.
+        const virtualCluster = kind === 'envoy' ? golden.validate.virtual_cluster_name : undefined;
         const counted =
           virtualCluster === undefined || virtualCluster === '' ? 0 : await countOf(proxy, virtualCluster);
         let seen = await ask(port, upstreams, golden);
