@@ -19,7 +19,7 @@ for (const [text, ms] of [
 
 for (const args of [
   ['--for', '20'],
-  ['--for', '-1s'],
+  ['--for', 'soon'],
   ['--rate', '0'],
   ['--rate', 'fast'],
   ['--rate', '2001'],
