@@ -52,6 +52,16 @@ test('each way of finding endpoints comes through', () => {
   assert.deepEqual(kinds[3], { kind: 'eds', serviceName: 'e', source: { kind: 'ads' } });
 });
 
+test('how long to wait for a first answer comes through, and zero is not the default', () => {
+  const waits = [{ ads: {} }, { ads: {}, initial_fetch_timeout: '0s' }, { ads: {}, initial_fetch_timeout: '2.5s' }].map(
+    (eds_config) => {
+      const { discovery } = accepted(CLUSTER, { name: 'e', type: 'EDS', eds_cluster_config: { eds_config } });
+      return discovery.kind === 'eds' ? discovery.source.initialFetchTimeoutMs : 'not eds';
+    },
+  );
+  assert.deepEqual(waits, [undefined, 0, 2500]);
+});
+
 test('the first load balancing policy that is known is taken', () => {
   const policies = [
     policy('maglev.v3.Maglev'),

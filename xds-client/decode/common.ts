@@ -41,11 +41,16 @@ support(`${CORE}.DataSource`, {
 });
 support(`${CORE}.WatchedDirectory`, { acts: ['path'] });
 support(`${CORE}.ConfigSource`, {
-  acts: ['path', 'path_config_source', 'api_config_source', 'ads', 'self', 'resource_api_version'],
-  ignored: {
-    authorities: 'federation by authority is not built; every name is asked of the one management server',
-    initial_fetch_timeout: 'warming waits as the resource type says',
-  },
+  acts: [
+    'path',
+    'path_config_source',
+    'api_config_source',
+    'ads',
+    'self',
+    'resource_api_version',
+    'initial_fetch_timeout',
+  ],
+  ignored: { authorities: 'federation by authority is not built; every name is asked of the one management server' },
 });
 support(`${CORE}.PathConfigSource`, { acts: ['path', 'watched_directory'] });
 support(`${CORE}.AggregatedConfigSource`, { acts: [] });
@@ -182,7 +187,14 @@ export function decodeGrpcServices(source: MessageObject, ctx: DecodeContext): G
   return each(source, 'grpc_services', ctx, (service) => decodeGrpcService(service, ctx));
 }
 
+/** Where a resource comes from, and how long what needs it waits for it. */
 export function decodeConfigSource(source: MessageObject, ctx: DecodeContext): ConfigSource {
+  const place = decodeSourcePlace(source, ctx);
+  const initialFetchTimeoutMs = duration(source, 'initial_fetch_timeout', ctx);
+  return initialFetchTimeoutMs === undefined ? place : { ...place, initialFetchTimeoutMs };
+}
+
+function decodeSourcePlace(source: MessageObject, ctx: DecodeContext): ConfigSource {
   if (has(source, 'ads')) return { kind: 'ads' };
   if (has(source, 'self')) return { kind: 'self' };
   const api = message(source, 'api_config_source');
