@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import type { ConfigChange } from '../xds-client/changes.ts';
 import { systemClock } from '../xds-client/clock.ts';
 import { Configuration } from '../xds-client/configuration.ts';
-import { decodeResourceKind } from '../xds-client/decode-resource.ts';
+import { resourceDecoder } from '../xds-client/decode-resource.ts';
 import type { XdsEvent } from '../xds-client/events.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
 import { nodeMessage } from '../xds-client/node-message.ts';
@@ -18,6 +18,7 @@ import { SystemResolver, systemTimers } from './cluster/system-resolver.ts';
 import type { Options } from './command-line.ts';
 import { applyChange } from './config-applier.ts';
 import { controlPlaneConnection } from './control-plane-connection.ts';
+import { decodeChecks } from './decode-checks.ts';
 import { errorMessage, ProxyError } from './errors.ts';
 import { ListenerBoard } from './listener-board.ts';
 import type { ComponentLog, Log } from './log.ts';
@@ -148,7 +149,7 @@ export class App {
       ...bootstrap,
       secretsOf: (user) => this.secrets.secretsOf(user),
       node: nodeMessage(bootstrap.node, VERSION),
-      decode: decodeResourceKind,
+      decode: resourceDecoder(decodeChecks((name) => this.configuration.store.knowsCluster(name))),
       clock: systemClock,
       random: Math.random,
       connect: (source) => controlPlaneConnection(bootstrap, source),

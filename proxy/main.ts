@@ -4,11 +4,15 @@ import { decodeBootstrap } from '../xds-client/decode/index.ts';
 import { App } from './app.ts';
 import { loadBootstrap, problemText } from './bootstrap/load.ts';
 import { type Options, parseCommandLine } from './command-line.ts';
+import { decodeChecks } from './decode-checks.ts';
 import { errorMessage } from './errors.ts';
 import { createLog } from './log.ts';
 import { logComponents } from './log-components.ts';
 import { openLogSink } from './log-sink.ts';
 import { FULL_VERSION } from './version.ts';
+
+/** The decoder itself knows the bootstrap's clusters. */
+const BOOTSTRAP_CHECKS = decodeChecks(() => true);
 
 async function main(options: Options): Promise<void> {
   const output = openLogSink({ path: options.logPath, format: options.logFormat, escaped: options.logFormatEscaped });
@@ -24,7 +28,9 @@ async function main(options: Options): Promise<void> {
     process.exit(code);
   };
   try {
-    const loaded = loadBootstrap({ ...options, allowUnknownFields: options.allowUnknownStaticFields }, decodeBootstrap);
+    const loaded = loadBootstrap({ ...options, allowUnknownFields: options.allowUnknownStaticFields }, (message) =>
+      decodeBootstrap(message, BOOTSTRAP_CHECKS),
+    );
     for (const warning of loaded.warnings) mainLog.warning({}, problemText(warning));
     if (options.mode === 'validate') {
       stdout.write(`configuration '${options.configPath ?? '--config-yaml'}' OK\n`);

@@ -58,6 +58,10 @@ export class ClusterTable {
     return true;
   }
 
+  has(name: string): boolean {
+    return this.entries.has(name);
+  }
+
   isRemovable(name: string): boolean {
     return this.entries.get(name)?.isStatic === false;
   }

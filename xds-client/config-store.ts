@@ -128,6 +128,11 @@ export class ConfigStore {
     return this.startup.isLive();
   }
 
+  /** Serving or warming. */
+  knowsCluster(name: string): boolean {
+    return this.clusters.has(name);
+  }
+
   clusterCounts(): ResourceCounts {
     return this.clusters.counts();
   }

@@ -41,7 +41,11 @@ test('node, admin, static resources and ADS come through', () => {
   const bootstrap = accepted({
     node: { id: 'n', cluster: 'c', metadata: { a: { b: [1] } }, locality: { zone: 'z' } },
     admin,
-    static_resources: { listeners: [listener([hcm()])], clusters: [staticCluster()], secrets: [] },
+    static_resources: {
+      listeners: [listener([hcm()])],
+      clusters: [staticCluster(), staticCluster({ name: 'xds', ...http2 })],
+      secrets: [],
+    },
     dynamic_resources: {
       ads_config: { ...ads, api_type: 'DELTA_GRPC' },
       lds_config: { ads: {} },
@@ -59,7 +63,12 @@ test('node, admin, static resources and ADS come through', () => {
   assert.equal(bootstrap.ads?.services[0]?.cluster, 'xds');
   assert.deepEqual([bootstrap.lds?.kind, bootstrap.cds?.kind], ['ads', 'ads']);
   assert.equal(bootstrap.listeners.length, 1);
-  assert.equal(bootstrap.clusters.length, 1);
+  assert.equal(bootstrap.clusters.length, 2);
+});
+
+test('a control plane that cannot be reached is refused', () => {
+  assert.match(refused({ dynamic_resources: { lds_config: { ads: {} } } }), /lds_config\.ads: needs ads_config/);
+  assert.match(refused({ dynamic_resources: { ads_config: ads } }), /ads_config.*cluster_name: unknown cluster 'xds'/);
 });
 
 test('the control plane may be spoken to in HTTP/2, a payment may not', () => {

@@ -7,7 +7,7 @@ import { ChannelCredentials, Server, ServerCredentials, type ServerDuplexStream 
 import { decodeMessage, encodeMessage, serviceDefinition } from '../../protos/index.ts';
 import { systemClock } from '../../xds-client/clock.ts';
 import { Configuration, type ConfigurationOptions } from '../../xds-client/configuration.ts';
-import { decodeResourceKind } from '../../xds-client/decode-resource.ts';
+import { resourceDecoder } from '../../xds-client/decode-resource.ts';
 import type { XdsEvent } from '../../xds-client/events.ts';
 import type { ConfigSource } from '../../xds-client/model/common.ts';
 import type { Secret } from '../../xds-client/model/tls.ts';
@@ -35,7 +35,7 @@ class Bench {
       cds: undefined,
       secretsOf: () => [],
       node: { id: 'n' },
-      decode: decodeResourceKind,
+      decode: resourceDecoder(),
       clock: systemClock,
       random: () => 0.5,
       connect: () => assert.fail('nothing to connect to'),

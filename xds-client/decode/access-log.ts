@@ -65,9 +65,15 @@ support('envoy.config.core.v3.SubstitutionFormatString', {
 export function decodeFormat(format: MessageObject, ctx: DecodeContext): LogFormat {
   const omitEmptyValues = flag(format, 'omit_empty_values');
   const json = message(format, 'json_format');
-  if (json !== undefined) return { kind: 'json', json: structToJson(json), omitEmptyValues };
+  if (json !== undefined) return sound({ kind: 'json', json: structToJson(json), omitEmptyValues }, 'json_format', ctx);
   const source = inside(format, 'text_format_source', ctx, (value) => readDataSource(value, ctx).toString());
-  return { kind: 'text', text: source ?? text(format, 'text_format'), omitEmptyValues };
+  const field = source === undefined ? 'text_format' : 'text_format_source';
+  return sound({ kind: 'text', text: source ?? text(format, 'text_format'), omitEmptyValues }, field, ctx);
+}
+
+function sound(format: LogFormat, field: string, ctx: DecodeContext): LogFormat {
+  ctx.checked(ctx.checks.format(format), field);
+  return format;
 }
 
 const COMPARISONS: { readonly [op: string]: 'eq' | 'ge' | 'le' | 'ne' } = { EQ: 'eq', GE: 'ge', LE: 'le', NE: 'ne' };
@@ -162,10 +168,13 @@ function decodeLogFormat(config: MessageObject, ctx: DecodeContext): LogFormat |
 function decodeFileFormat(config: MessageObject, ctx: DecodeContext): LogFormat | undefined {
   if (has(config, 'format')) {
     const line = text(config, 'format');
-    return line === '' ? undefined : { kind: 'text', text: line, omitEmptyValues: false };
+    return line === '' ? undefined : sound({ kind: 'text', text: line, omitEmptyValues: false }, 'format', ctx);
   }
-  const json = message(config, 'json_format') ?? message(config, 'typed_json_format');
-  if (json !== undefined) return { kind: 'json', json: structToJson(json), omitEmptyValues: false };
+  for (const field of ['json_format', 'typed_json_format']) {
+    const json = message(config, field);
+    if (json !== undefined)
+      return sound({ kind: 'json', json: structToJson(json), omitEmptyValues: false }, field, ctx);
+  }
   return decodeLogFormat(config, ctx);
 }
 

@@ -9,7 +9,7 @@ import { decodeAddress, decodeConfigSource, decodeGrpcServices, duration, each, 
 import { type DecodeContext, support } from './context.ts';
 import { decodeLocality } from './endpoint.ts';
 import { decodeExtension } from './extension.ts';
-import { any, has, message, text, textOrNone, word } from './fields.ts';
+import { any, has, message, messages, text, textOrNone, word } from './fields.ts';
 import { inspect } from './inspect.ts';
 import { decodeListener } from './listener.ts';
 import { structToJson } from './struct.ts';
@@ -199,6 +199,9 @@ function checkProtocols(clusters: readonly Cluster[], ctx: DecodeContext): void 
 
 function decodeStatic(bootstrap: MessageObject, ctx: DecodeContext) {
   const resources = message(bootstrap, 'static_resources');
+  // The control plane has sent nothing yet: routes can lead to the bootstrap's own clusters only.
+  const names = new Set(messages(resources, 'clusters').map((cluster) => text(cluster, 'name')));
+  ctx.checks = { ...ctx.checks, knowsCluster: (name) => names.has(name) };
   return ctx.at('static_resources', () => {
     const listeners = each(resources, 'listeners', ctx, (listener) => decodeListener(listener, ctx));
     const clusters = each(resources, 'clusters', ctx, (cluster) => decodeCluster(cluster, ctx));
@@ -226,6 +229,17 @@ function decodeStatic(bootstrap: MessageObject, ctx: DecodeContext) {
   });
 }
 
+/** The control plane has to be reachable before it is asked: through `ads_config`, and clusters of the bootstrap. */
+function checkSources({ lds, cds, ads }: Pick<Bootstrap, 'lds' | 'cds' | 'ads'>, ctx: DecodeContext): void {
+  for (const [field, source] of Object.entries({ lds_config: lds, cds_config: cds })) {
+    if (source?.kind === 'ads' && ads === undefined) ctx.error('needs ads_config, which is not set', `${field}.ads`);
+  }
+  for (const [index, { cluster }] of ads?.services.entries() ?? []) {
+    if (cluster === '' || ctx.checks.knowsCluster(cluster)) continue;
+    ctx.error(`unknown cluster '${cluster}'`, `ads_config.grpc_services[${index}].envoy_grpc.cluster_name`);
+  }
+}
+
 const DEFAULT_FLUSH_MS = 5000;
 
 /** envoy Bootstrap, inspected and decoded; findings go to `ctx`. */
@@ -241,10 +255,12 @@ export function decodeBootstrapMessage(bootstrap: MessageObject, ctx: DecodeCont
     cds: inside(dynamic, 'cds_config', ctx, (source) => decodeConfigSource(source, ctx)),
     ads: inside(dynamic, 'ads_config', ctx, (source) => decodeAds(source, ctx)),
   }));
+  const fixed = decodeStatic(bootstrap, ctx);
+  ctx.at('dynamic_resources', () => checkSources(sources, ctx));
   return {
     node: decodeNode(message(bootstrap, 'node')),
     ...sources,
-    ...decodeStatic(bootstrap, ctx),
+    ...fixed,
     admin: inside(bootstrap, 'admin', ctx, (admin) => decodeAdmin(admin, ctx)),
     statsFlushIntervalMs: duration(bootstrap, 'stats_flush_interval', ctx) ?? DEFAULT_FLUSH_MS,
     statsPrefix: undefined,

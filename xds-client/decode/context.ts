@@ -15,6 +15,7 @@ import type { HttpConnectionManager, Tracing } from '../model/http-connection-ma
 import type { PathMatch } from '../model/route.ts';
 import type { TcpProxy } from '../model/tcp-proxy.ts';
 import type { DownstreamTls, TransportSocket, UpstreamTls } from '../model/tls.ts';
+import { type DecodeChecks, NO_CHECKS } from './checks.ts';
 
 /** A field that cannot stand. `path` is rooted at the resource: `filter_chains[0].filters[1].typed_config.route_config`. */
 export interface FieldError {
@@ -122,10 +123,13 @@ export class DecodeContext {
   readonly extensions: ExtensionTable;
   /** Clusters that control-plane and telemetry calls (gRPC) go to, as they are met. */
   readonly grpcClusters = new Set<string>();
+  /** What the side that uses the resource can tell of it. */
+  checks: DecodeChecks;
   private readonly stack: string[] = [];
 
-  constructor(extensions: ExtensionTable) {
+  constructor(extensions: ExtensionTable, checks: DecodeChecks = NO_CHECKS) {
     this.extensions = extensions;
+    this.checks = checks;
   }
 
   get path(): string {
@@ -154,6 +158,11 @@ export class DecodeContext {
   private pathOf(field: string | undefined): string {
     if (field === undefined) return this.path;
     return this.path === '' ? field : `${this.path}.${field}`;
+  }
+
+  /** An error where a check has found one. */
+  checked(why: string | undefined, field?: string): void {
+    if (why !== undefined) this.error(why, field);
   }
 
   error(message: string, field?: string): void {

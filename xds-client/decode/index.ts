@@ -7,6 +7,7 @@ import type { Listener } from '../model/listener.ts';
 import type { RouteConfiguration } from '../model/route.ts';
 import type { Secret } from '../model/tls.ts';
 import { decodeBootstrapMessage } from './bootstrap.ts';
+import type { DecodeChecks } from './checks.ts';
 import { decodeCluster, refuseHttp2 } from './cluster.ts';
 import { DecodeContext, type Decoded } from './context.ts';
 import { decodeAssignment } from './endpoint.ts';
@@ -16,6 +17,7 @@ import { decodeRouteConfiguration } from './route.ts';
 import { decodeSecret } from './tls-material.ts';
 import { messageName, unpack } from './unpack.ts';
 
+export type { DecodeChecks } from './checks.ts';
 export type { Decoded, FieldError, Support, UnsupportedField } from './context.ts';
 export { declaredSupport } from './context.ts';
 export { redactResource } from './redact.ts';
@@ -50,8 +52,8 @@ export function isResourceMessage(name: string): name is ResourceMessage {
 }
 
 /** Runs a decoder to the end whatever it is given: what it throws becomes an error of the resource. */
-function collect<T>(decode: (ctx: DecodeContext) => T | undefined): Decoded<T> {
-  const ctx = new DecodeContext(EXTENSIONS);
+function collect<T>(decode: (ctx: DecodeContext) => T | undefined, checks?: DecodeChecks): Decoded<T> {
+  const ctx = new DecodeContext(EXTENSIONS, checks);
   let value: T | undefined;
   try {
     value = decode(ctx);
@@ -65,11 +67,15 @@ function collect<T>(decode: (ctx: DecodeContext) => T | undefined): Decoded<T> {
 }
 
 /** One resource of a known type, from the `Any` of a response. */
-export function decodeResourceOf<M extends ResourceMessage>(type: M, any: Any): Decoded<DecodedResources[M]> {
+export function decodeResourceOf<M extends ResourceMessage>(
+  type: M,
+  any: Any,
+  checks?: DecodeChecks,
+): Decoded<DecodedResources[M]> {
   return collect((ctx) => {
     const message = unpack(any, type, ctx);
     return message === undefined ? undefined : DECODERS[type](message, ctx);
-  });
+  }, checks);
 }
 
 /** One resource, by the response's type URL. A type that is not a resource is an error, as is another one's `Any`. */
@@ -83,6 +89,6 @@ export function decodeResource(typeUrl: string, any: Any): Decoded<DecodedResour
 }
 
 /** The bootstrap, as `protos` read it from the file. */
-export function decodeBootstrap(message: MessageObject): Decoded<Bootstrap> {
-  return collect((ctx) => decodeBootstrapMessage(message, ctx));
+export function decodeBootstrap(message: MessageObject, checks?: DecodeChecks): Decoded<Bootstrap> {
+  return collect((ctx) => decodeBootstrapMessage(message, ctx), checks);
 }

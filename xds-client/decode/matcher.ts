@@ -117,10 +117,12 @@ function decodeHeaderToAdd(option: MessageObject, ctx: DecodeContext): HeaderToA
   ) {
     ctx.error('Both append and append_action are set and it is not allowed', 'append');
   }
+  const value = headerValue(header);
+  ctx.checked(ctx.checks.headerValue(value), 'header.value');
   const action = APPEND_ACTIONS[word(option, 'append_action', 'APPEND_IF_EXISTS_OR_ADD')] ?? 'append-or-add';
   return {
     name,
-    value: headerValue(header),
+    value,
     action: deprecated === false ? 'overwrite-or-add' : action,
     keepEmptyValue: flag(option, 'keep_empty_value'),
   };

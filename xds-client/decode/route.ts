@@ -29,11 +29,11 @@ support(`${ROUTE}.RouteConfiguration`, {
     ...HEADER_CHANGE_FIELDS,
     'most_specific_header_mutations_wins',
     'max_direct_response_body_size_bytes',
+    'validate_clusters',
     'ignore_port_in_host_matching',
     'typed_per_filter_config',
   ],
   ignored: {
-    validate_clusters: 'a cluster that is not known is answered with cluster_not_found_response_code',
     request_mirror_policies: MIRRORS,
     cluster_specifier_plugins: 'a route that names one is refused',
     metadata: "nothing reads a route table's metadata",
@@ -176,6 +176,29 @@ function checkDomains(hosts: readonly VirtualHost[], tableName: string, ctx: Dec
   }
 }
 
+/** Where the table wants it, every cluster that a route names has to be there. */
+function checkClusters(virtualHosts: readonly VirtualHost[], ctx: DecodeContext): void {
+  for (const [host, { routes }] of virtualHosts.entries()) {
+    for (const [index, { action }] of routes.entries()) {
+      for (const name of clustersOf(action)) {
+        if (name === '' || ctx.checks.knowsCluster(name)) continue;
+        ctx.at('virtual_hosts', () =>
+          ctx.at(host, () =>
+            ctx.at('routes', () => ctx.at(index, () => ctx.error(`route: unknown cluster '${name}'`, 'route'))),
+          ),
+        );
+      }
+    }
+  }
+}
+
+function clustersOf(action: RouteActionKind): readonly string[] {
+  if (action.kind !== 'route') return [];
+  const { cluster } = action;
+  if (cluster.kind === 'name') return [cluster.name];
+  return cluster.kind === 'weighted' ? cluster.clusters.map(({ name }) => name) : [];
+}
+
 /**
  * envoy RouteConfiguration. `validateByDefault`: whether its clusters have to be known where it does not say so itself;
  * true of a table given in place, false of one that RDS delivers.
@@ -189,6 +212,8 @@ export function decodeRouteConfiguration(
   const name = text(table, 'name');
   const virtualHosts = each(table, 'virtual_hosts', ctx, (host) => decodeVirtualHost(host, bodyLimit, ctx));
   checkDomains(virtualHosts, name, ctx);
+  const validateClusters = wrappedFlag(table, 'validate_clusters') ?? validateByDefault;
+  if (validateClusters) checkClusters(virtualHosts, ctx);
   return {
     name,
     virtualHosts,
@@ -196,7 +221,7 @@ export function decodeRouteConfiguration(
     internalOnlyHeaders: texts(table, 'internal_only_headers').map((header) => header.toLowerCase()),
     mostSpecificHeaderMutationsWins: flag(table, 'most_specific_header_mutations_wins'),
     ignorePortInHostMatching: flag(table, 'ignore_port_in_host_matching'),
-    validateClusters: wrappedFlag(table, 'validate_clusters') ?? validateByDefault,
+    validateClusters,
     maxDirectResponseBodyBytes: bodyLimit,
     perFilterConfig: decodePerFilterConfig(table, ctx),
   };

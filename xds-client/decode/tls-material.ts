@@ -62,13 +62,15 @@ export function decodeCertificate(certificate: MessageObject, ctx: DecodeContext
   if (key === undefined && !has(certificate, 'pkcs12') && !has(certificate, 'private_key_provider')) {
     ctx.error('Failed to load incomplete private key from path: value is required', 'private_key');
   }
-  return {
+  const decoded: TlsCertificate = {
     certificateChain: decodeDataSource(chain ?? {}),
     privateKey: decodeDataSource(key ?? {}),
     password: inside(certificate, 'password', ctx, decodeDataSource),
     ocspStaple: inside(certificate, 'ocsp_staple', ctx, decodeDataSource),
     watchedDirectory: textOrNone(message(certificate, 'watched_directory'), 'path'),
   };
+  if (chain !== undefined && key !== undefined) ctx.checked(ctx.checks.certificate(decoded));
+  return decoded;
 }
 
 const SAN_TYPES: { readonly [type: string]: SanMatch['type'] } = {
@@ -111,7 +113,7 @@ function decodeSpkiHashes(context: MessageObject, ctx: DecodeContext): string[] 
 
 /** envoy CertificateValidationContext. */
 export function decodeValidation(context: MessageObject, ctx: DecodeContext): ValidationContext {
-  return {
+  const decoded: ValidationContext = {
     trustedCa: inside(context, 'trusted_ca', ctx, decodeDataSource),
     watchedDirectory: textOrNone(message(context, 'watched_directory'), 'path'),
     sanMatches: [
@@ -133,6 +135,8 @@ export function decodeValidation(context: MessageObject, ctx: DecodeContext): Va
     trustChain: word(context, 'trust_chain_verification', '') === 'ACCEPT_UNTRUSTED' ? 'accept-untrusted' : 'verify',
     maxVerifyDepth: wrappedNumber(context, 'max_verify_depth'),
   };
+  if (decoded.trustedCa !== undefined || decoded.crl !== undefined) ctx.checked(ctx.checks.trust(decoded));
+  return decoded;
 }
 
 /**

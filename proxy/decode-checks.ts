@@ -1,0 +1,59 @@
+/** The decoders' questions, answered by the rooms that will use what is decoded: what they cannot use is refused at once. */
+import { readFileSync } from 'node:fs';
+import { certificateError, trustError } from '../certs/validate.ts';
+import type { DecodeChecks } from '../xds-client/decode/checks.ts';
+import type { DataSource } from '../xds-client/model/common.ts';
+import { errorMessage } from './errors.ts';
+import { compileFormat } from './observe/access-log/format.ts';
+import { compileLogFormat } from './observe/access-log/logger.ts';
+
+/** `knowsCluster`: of the clusters that serve or warm at the time of the question. */
+export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChecks {
+  return {
+    format: (format) => errorOf(compileLogFormat(format)),
+    headerValue: (value) =>
+      value.includes('%') ? errorOf(compileFormat(value, { omitEmpty: true, secrets: 'keep' })) : undefined,
+    certificate: ({ certificateChain, privateKey, password, ocspStaple }) =>
+      attempt(() =>
+        certificateError({
+          chain: textOf(certificateChain),
+          key: textOf(privateKey),
+          password: password === undefined ? undefined : textOf(password).trimEnd(),
+          ocspStaple: ocspStaple === undefined ? undefined : bytesOf(ocspStaple).toString('base64'),
+        }),
+      ),
+    trust: ({ trustedCa, crl }) =>
+      attempt(() =>
+        trustError({
+          trustedCa: trustedCa === undefined ? undefined : textOf(trustedCa),
+          crl: crl === undefined ? undefined : textOf(crl),
+        }),
+      ),
+    knowsCluster,
+  };
+}
+
+function errorOf(compiled: object): string | undefined {
+  return 'error' in compiled ? String(compiled.error) : undefined;
+}
+
+/** What cannot be read is as good as what does not parse. */
+function attempt(check: () => string | undefined): string | undefined {
+  try {
+    return check();
+  } catch (error) {
+    return errorMessage(error);
+  }
+}
+
+function textOf(source: DataSource): string {
+  return bytesOf(source).toString('utf8');
+}
+
+function bytesOf(source: DataSource): Buffer {
+  if (source.kind === 'inline') return Buffer.from(source.base64, 'base64');
+  if (source.kind === 'file') return readFileSync(source.path);
+  const value = process.env[source.variable];
+  if (value === undefined) throw new Error(`the environment variable ${source.variable} is not set`);
+  return Buffer.from(value);
+}
