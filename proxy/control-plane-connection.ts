@@ -1,11 +1,10 @@
 /** How to reach the control plane that the bootstrap names: its cluster's endpoints, one after the other. */
-import { readFileSync } from 'node:fs';
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import type { ControlPlaneConnection } from '../xds-client/configuration.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
 import type { Cluster } from '../xds-client/model/cluster.ts';
-import type { Address, ConfigSource, DataSource, GrpcService } from '../xds-client/model/common.ts';
-import type { UpstreamTls } from '../xds-client/model/tls.ts';
+import type { Address, ConfigSource, GrpcService } from '../xds-client/model/common.ts';
+import { controlPlaneCredentials, controlPlaneServerName } from './control-plane-tls.ts';
 import { ProxyError } from './errors.ts';
 import { addressText } from './upstream/contract.ts';
 
@@ -29,12 +28,15 @@ export function controlPlaneConnection(bootstrap: Bootstrap, source: ConfigSourc
     endpoint: (attempt) => {
       const { cluster, address, authority } = endpoints[attempt % endpoints.length] as (typeof endpoints)[number];
       const { transportSocket } = cluster;
-      const tls = transportSocket.kind === 'tls' ? transportSocket.tls : undefined;
+      if (transportSocket.kind === 'raw') {
+        return { target: targetOf(address), authority, credentials: credentials.createInsecure() };
+      }
+      const { tls } = transportSocket;
       return {
         target: targetOf(address),
-        authority: authority ?? tls?.sni,
-        credentials: tls === undefined ? credentials.createInsecure() : tlsCredentials(cluster.name, tls),
-        ...(tls?.sni === undefined ? {} : { options: { 'grpc.ssl_target_name_override': tls.sni } }),
+        authority: authority ?? tls.sni,
+        credentials: controlPlaneCredentials(cluster.name, tls, bootstrap.secrets),
+        serverName: controlPlaneServerName(tls, address),
       };
     },
   };
@@ -56,32 +58,4 @@ function addressesOf({ discovery }: Cluster): readonly Address[] {
 function targetOf(address: Address): string {
   if (address.kind === 'socket') return addressText(address);
   return address.path.startsWith('@') ? `unix-abstract:${address.path.slice(1)}` : `unix:${address.path}`;
-}
-
-/** Read on every attempt, so that rotated files are taken. */
-function tlsCredentials(cluster: string, { common }: UpstreamTls): ChannelCredentials {
-  const [certificate] = common.certificates;
-  if (certificate?.kind === 'sds' || common.validation?.kind === 'sds') {
-    throw new ProxyError(
-      'control-plane-tls',
-      `cluster "${cluster}": the control plane's own TLS takes files or inline secrets, not SDS`,
-    );
-  }
-  const trustedCa = common.validation?.context.trustedCa;
-  return credentials.createSsl(
-    trustedCa === undefined ? null : bytesOf(trustedCa),
-    certificate === undefined ? null : bytesOf(certificate.secret.privateKey),
-    certificate === undefined ? null : bytesOf(certificate.secret.certificateChain),
-  );
-}
-
-function bytesOf(source: DataSource): Buffer {
-  switch (source.kind) {
-    case 'inline':
-      return Buffer.from(source.base64, 'base64');
-    case 'file':
-      return readFileSync(source.path);
-    case 'environment':
-      return Buffer.from(process.env[source.variable] ?? '');
-  }
 }
