@@ -40,10 +40,10 @@ export class BreakerGauges {
       const requests = Atomics.load(cells, row + ClusterCell.requests);
       const retries = Atomics.load(cells, row + ClusterCell.retries);
       const maxRetries = retryAllowance(thresholds, requests + pending);
-      open.set(BreakerStat.cx_open, connections >= thresholds.maxConnections ? 1 : 0);
-      open.set(BreakerStat.rq_pending_open, pending >= thresholds.maxPendingRequests ? 1 : 0);
-      open.set(BreakerStat.rq_open, requests >= thresholds.maxRequests ? 1 : 0);
-      open.set(BreakerStat.rq_retry_open, retries >= maxRetries ? 1 : 0);
+      open.set(BreakerStat.cx_open, reached(connections, thresholds.maxConnections));
+      open.set(BreakerStat.rq_pending_open, reached(pending, thresholds.maxPendingRequests));
+      open.set(BreakerStat.rq_open, reached(requests, thresholds.maxRequests));
+      open.set(BreakerStat.rq_retry_open, reached(retries, maxRetries));
       open.set(BreakerStat.cx_pool_open, 0);
       if (remaining === undefined) continue;
       remaining.set(RemainingStat.remaining_cx, Math.max(0, thresholds.maxConnections - connections));
@@ -60,4 +60,9 @@ export class BreakerGauges {
       remaining?.release();
     }
   }
+}
+
+/** A threshold of 0 lets nothing be counted: as in Envoy its breaker then never opens. */
+function reached(count: number, threshold: number): number {
+  return count >= Math.max(threshold, 1) ? 1 : 0;
 }

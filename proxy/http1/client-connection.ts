@@ -338,6 +338,10 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
       }
       return;
     }
+    if (this.headCame) {
+      this.fail(Fault.responseCutOff);
+      return;
+    }
     this.over = true;
     this.dropStream('connection-termination', undefined);
     this.shut();

@@ -35,6 +35,7 @@ export const Fault = {
   twoContentLengths: fault(400, CODEC_ERROR, 'there is more than one Content-Length field'),
   lengthAndChunked: fault(
     400,
+  responseCutOff: fault(502, CODEC_ERROR, 'the connection ended in the middle of a response'),
     'http1.content_length_and_chunked_not_allowed',
     'Content-Length and Transfer-Encoding stand together',
   ),

@@ -3,7 +3,7 @@
  * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on
  */
 import type { RetryPolicy } from '../../xds-client/model/route.ts';
-import type { HeaderMap } from '../http/headers.ts';
+import type { HeaderMap, RequestHead } from '../http/headers.ts';
 
 export const RetryOn = {
   ServerError: 1 << 0, // 5xx
@@ -78,16 +78,20 @@ export interface CompiledRetry {
   /** Compiled `retriable_headers`; `undefined` when there are none. */
   readonly retriableHeaders: ((headers: HeaderMap) => boolean) | undefined;
   /** Compiled `retriable_request_headers`: requests that do not match are not retried. */
-  readonly requestHeaders: ((headers: HeaderMap) => boolean) | undefined;
+  readonly requestHeaders: ((head: RequestHead) => boolean) | undefined;
   readonly baseMs: number;
   readonly maxMs: number;
   readonly rateLimited: RetryPolicy['rateLimitedBackoff'];
 }
 
 /** Header matchers are compiled by proxy/route/, which this room does not know. */
-export type CompileHeaders = (matches: RetryPolicy['retriableHeaders']) => (headers: HeaderMap) => boolean;
+export interface CompileHeaders {
+  ofResponse(matches: RetryPolicy['retriableHeaders']): (headers: HeaderMap) => boolean;
+  /** Pseudo headers (`:method`) count. */
+  ofRequest(matches: RetryPolicy['retriableRequestHeaders']): (head: RequestHead) => boolean;
+}
 
-export function compileRetry(policy: RetryPolicy, compileHeaders: CompileHeaders): CompiledRetry {
+export function compileRetry(policy: RetryPolicy, compile: CompileHeaders): CompiledRetry {
   let on = 0;
   for (const word of policy.on) {
     // A status code may stand among the words, as Istio writes them.
@@ -100,9 +104,9 @@ export function compileRetry(policy: RetryPolicy, compileHeaders: CompileHeaders
     on,
     numRetries: policy.numRetries,
     statusCodes: codes,
-    retriableHeaders: policy.retriableHeaders.length === 0 ? undefined : compileHeaders(policy.retriableHeaders),
+    retriableHeaders: policy.retriableHeaders.length === 0 ? undefined : compile.ofResponse(policy.retriableHeaders),
     requestHeaders:
-      policy.retriableRequestHeaders.length === 0 ? undefined : compileHeaders(policy.retriableRequestHeaders),
+      policy.retriableRequestHeaders.length === 0 ? undefined : compile.ofRequest(policy.retriableRequestHeaders),
     baseMs: policy.backoff.baseMs,
     maxMs: policy.backoff.maxMs,
     rateLimited: policy.rateLimitedBackoff,
@@ -135,10 +139,11 @@ const RETRY_HEADERS = [
  * External requests lost those headers in the connection manager. Returns the route's own object when there is nothing
  * to merge, so that the common request allocates nothing; `undefined`: no retry.
  */
-export function retryForRequest(route: CompiledRetry | undefined, headers: HeaderMap): CompiledRetry | undefined {
+export function retryForRequest(route: CompiledRetry | undefined, head: RequestHead): CompiledRetry | undefined {
+  const { headers } = head;
   const merged = headersSayAnything(headers) ? mergeHeaders(route ?? NONE, headers) : route;
   if (merged === undefined || merged.on === 0) return undefined;
-  if (merged.requestHeaders !== undefined && !merged.requestHeaders(headers)) return undefined;
+  if (merged.requestHeaders !== undefined && !merged.requestHeaders(head)) return undefined;
   return merged;
 }
 

@@ -146,7 +146,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
     if (!this.limitsRequests) {
       limits.acquire('requests', priority);
     } else if (!limits.tryAcquire('requests', priority)) {
-      stats.inc(ClusterStat.upstream_rq_pending_overflow);
+      stats.inc(ClusterStat.upstream_rq_active_overflow);
       this.offerBack(connection);
       wish.fail('overflow', host, undefined);
       return;

@@ -85,7 +85,7 @@ describe('an HTTP/1 client connection', () => {
     }
   });
 
-  it('reads a body until the connection ends, and calls an early end a termination', () => {
+  it('reads a body until the connection ends, and calls an end in the middle of one a fault', () => {
     const client = new Client();
     const { seen } = start(client);
     client.receive('HTTP/1.1 200 OK\r\n\r\nabc');
@@ -97,7 +97,7 @@ describe('an HTTP/1 client connection', () => {
     const { seen: short } = start(cut);
     cut.receive('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc');
     cut.connection.receiveEnd();
-    assert.equal(short.reset, 'connection-termination');
+    assert.equal(short.reset, 'protocol-error');
     assert.equal(short.complete, false);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HeaderMap } from '../../proxy/http/headers.ts';
+import { HeaderMap, type RequestHead } from '../../proxy/http/headers.ts';
 import type { ResetReason } from '../../proxy/http/stream.ts';
 import type { AttemptClass } from '../../proxy/http/stream-info.ts';
 import { classOfReset, classOfResponse } from '../../proxy/policy/attempt-class.ts';
@@ -17,10 +17,15 @@ function fields(...pairs: readonly (readonly [string, string])[]): HeaderMap {
 }
 
 function compiled(on: readonly string[], changes: Parameters<typeof retryPolicy>[1] = {}): CompiledRetry {
-  return compileRetry(
-    retryPolicy(on, changes),
-    (matches) => (headers) => matches.some(({ name }) => headers.has(name)),
-  );
+  return compileRetry(retryPolicy(on, changes), {
+    ofResponse: (matches) => (headers) => matches.some(({ name }) => headers.has(name)),
+    ofRequest: (matches) => (head) =>
+      matches.some(({ name }) => (name === ':method' ? head.method === 'GET' : head.headers.has(name))),
+  });
+}
+
+function request(headers: HeaderMap = new HeaderMap(), method = 'GET'): RequestHead {
+  return { method, path: '/', authority: 'a.test', scheme: 'http', version: 11, protocol: undefined, headers };
 }
 
 const repeatable = (method: string, key = false, keyAllowed = false) => ({
@@ -153,8 +158,8 @@ for (const [on, reason, started, wanted] of [
 
 test('a request without retry headers uses the route policy itself', () => {
   const policy = compiled(['5xx']);
-  assert.equal(retryForRequest(policy, fields(['x-foo', '1'])), policy);
-  assert.equal(retryForRequest(undefined, none), undefined);
+  assert.equal(retryForRequest(policy, request(fields(['x-foo', '1']))), policy);
+  assert.equal(retryForRequest(undefined, request(none)), undefined);
 });
 
 test('the request headers add conditions, count and codes, and are taken off', () => {
@@ -164,7 +169,7 @@ test('the request headers add conditions, count and codes, and are taken off', (
     ['x-envoy-retriable-status-codes', '418,nonsense'],
     ['x-envoy-retriable-header-names', 'X-Again'],
   );
-  const policy = retryForRequest(compiled(['reset']), headers);
+  const policy = retryForRequest(compiled(['reset']), request(headers));
   assert.equal(policy?.on, RetryOn.Reset | RetryOn.GatewayError);
   assert.equal(policy?.numRetries, 7);
   assert.equal(policy?.statusCodes.has(418), true);
@@ -180,6 +185,18 @@ test('a request that does not carry what the policy asks for is not retried', ()
     treatMissingAsEmpty: false,
   } as const;
   const policy = compiled(['5xx'], { retriableRequestHeaders: [match] });
-  assert.equal(retryForRequest(policy, fields()), undefined);
-  assert.equal(retryForRequest(policy, fields(['x-idempotent', '1'])), policy);
+  assert.equal(retryForRequest(policy, request()), undefined);
+  assert.equal(retryForRequest(policy, request(fields(['x-idempotent', '1']))), policy);
+});
+
+test('a pseudo header may be what the policy asks for', () => {
+  const match = {
+    name: ':method',
+    match: { kind: 'present', present: true },
+    invert: false,
+    treatMissingAsEmpty: false,
+  } as const;
+  const policy = compiled(['5xx'], { retriableRequestHeaders: [match] });
+  assert.equal(retryForRequest(policy, request()), policy);
+  assert.equal(retryForRequest(policy, request(undefined, 'PUT')), undefined);
 });

@@ -181,7 +181,7 @@ test('an upstream that ends in the middle of its response ends the downstream co
   assert.equal(reply.closed, true);
   assert.equal(reply.body, 'abc');
   const { flags, details } = await told(proxy);
-  assert.deepEqual([flags, details], ['UC', 'upstream_reset_after_response_started{connection_termination}']);
+  assert.deepEqual([flags, details], ['UPE', 'upstream_reset_after_response_started{protocol_error}']);
 });
 
 test('a redirect and a direct response are answered here', async () => {

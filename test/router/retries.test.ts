@@ -150,7 +150,7 @@ test('a per-try timeout tries again, and its end is 504 with its own details', a
   assert.deepEqual([reply.status, reply.body], [504, 'upstream request timeout']);
   assert.equal(upstream.requests.length, 2);
   const [info] = proxy.log;
-  assert.equal(flagText(info?.flags ?? 0), 'UT,URX');
+  assert.equal(flagText(info?.flags ?? 0), 'URX,UT');
   assert.equal(info?.responseCodeDetails, 'upstream_per_try_timeout');
   assert.equal(proxy.stat('cluster.c.upstream_rq_per_try_timeout'), 2);
 });

@@ -1,7 +1,11 @@
-/** Response flags as Envoy spells them, in Envoy's order. */
+/**
+ * Response flags as Envoy spells them, in Envoy's order: that in which they are set, so that the end of the retries comes
+ * before what the last attempt ended with.
+ */
 import { ResponseFlag } from '../../http/stream-info.ts';
 
 const FLAGS: readonly (readonly [bit: number, short: string, long: string])[] = [
+  [ResponseFlag.UpstreamRetryLimitExceeded, 'URX', 'UpstreamRetryLimitExceeded'],
   [ResponseFlag.FailedLocalHealthCheck, 'LH', 'FailedLocalHealthCheck'],
   [ResponseFlag.NoHealthyUpstream, 'UH', 'NoHealthyUpstream'],
   [ResponseFlag.UpstreamRequestTimeout, 'UT', 'UpstreamRequestTimeout'],
@@ -17,7 +21,6 @@ const FLAGS: readonly (readonly [bit: number, short: string, long: string])[] = 
   [ResponseFlag.UnauthorizedExternalService, 'UAEX', 'UnauthorizedExternalService'],
   [ResponseFlag.RateLimitServiceError, 'RLSE', 'RateLimitServiceError'],
   [ResponseFlag.DownstreamConnectionTermination, 'DC', 'DownstreamConnectionTermination'],
-  [ResponseFlag.UpstreamRetryLimitExceeded, 'URX', 'UpstreamRetryLimitExceeded'],
   [ResponseFlag.StreamIdleTimeout, 'SI', 'StreamIdleTimeout'],
   [ResponseFlag.InvalidEnvoyRequestHeaders, 'IH', 'InvalidEnvoyRequestHeaders'],
   [ResponseFlag.DownstreamProtocolError, 'DPE', 'DownstreamProtocolError'],
@@ -32,12 +35,12 @@ const FLAGS: readonly (readonly [bit: number, short: string, long: string])[] = 
   [ResponseFlag.DropOverload, 'DO', 'DropOverload'],
 ];
 
-/** `UF,URX`; `-` when no flag is set. */
+/** `URX,UF`; `-` when no flag is set. */
 export function flagText(flags: number): string {
   return flags === 0 ? '-' : spell(flags, 1);
 }
 
-/** `UpstreamConnectionFailure,UpstreamRetryLimitExceeded`; `-` when no flag is set. */
+/** `UpstreamRetryLimitExceeded,UpstreamConnectionFailure`; `-` when no flag is set. */
 export function longFlagText(flags: number): string {
   return flags === 0 ? '-' : spell(flags, 2);
 }

@@ -80,4 +80,8 @@ export const suite: Suite = {
     },
     { name: 'remaining is tracked', client: get('/tracked') },
   ],
+  statsDiffer: {
+    why: "with a retry budget Envoy's gauge goes on comparing with max_retries, which does not hold then",
+    at: { 'cluster.budget.circuit_breakers.default.rq_retry_open': { envoy: 1, tollway: 0 } },
+  },
 };

@@ -1,4 +1,4 @@
-import { http, loopback, type Suite } from '../harness/case.ts';
+import { countedApart, http, loopback, ONE_RETRY_APART, type Suite } from '../harness/case.ts';
 import { get, on, post } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
@@ -147,4 +147,5 @@ export const suite: Suite = {
     { name: 'no retries are given', client: get('/none'), upstreams: { a: [reply(503, 'no'), reply(200, 'second')] } },
     { name: 'a request with a key', client: post('/5xx', 'pay', KEY), upstreams: { a: [reply(200, 'first')] } },
   ],
+  statsDiffer: countedApart('one PATCH is not sent a second time', ONE_RETRY_APART),
 };

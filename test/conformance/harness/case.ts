@@ -46,6 +46,26 @@ export interface Suite {
   readonly statsDiffer?: Difference;
 }
 
+/** Statistics that differ on purpose, whatever they count; a name may end in `.*`. */
+export const countedApart = (why: string, names: readonly string[]): Difference => ({
+  why,
+  at: Object.fromEntries(names.map((name) => [name, { envoy: '*', tollway: '*' }])),
+});
+
+/** What one retry more or less on cluster `a` of listener `ingress` changes; both answers are a 503 and then a 200. */
+export const ONE_RETRY_APART: readonly string[] = [
+  ...['503', '5xx', 'completed'].map((name) => `cluster.a.retry.upstream_rq_${name}`),
+  // Envoy gives a connection up whose answer it does not read to the end.
+  ...['cx_http1_total', 'cx_total', 'rq_pending_total'].map((name) => `cluster.a.upstream_${name}`),
+  ...['200', '2xx', '503', '5xx', 'retry', 'retry_backoff_exponential', 'retry_success', 'total'].map(
+    (name) => `cluster.a.upstream_rq_${name}`,
+  ),
+  ...['http.ingress', 'listener.<address>.http.ingress'].flatMap((prefix) => [
+    `${prefix}.downstream_rq_2xx`,
+    `${prefix}.downstream_rq_5xx`,
+  ]),
+];
+
 export const typeUrl = (name: string): string => `type.googleapis.com/${name}`;
 
 /** The access-log line every suite compares. */

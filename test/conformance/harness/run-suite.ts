@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { render, type Suite } from './case.ts';
 import { type ClientSaw, type Exchange, run, type TlsSaw } from './client.ts';
-import { normaliseHeaders, normaliseText } from './compare.ts';
+import { normaliseHeaders, normaliseRest, normaliseText } from './compare.ts';
 import type { Message } from './http-text.ts';
 import { type ProxyKind, type RunningProxy, startProxy } from './proxies.ts';
 import { comparableStats } from './stats.ts';
@@ -72,7 +72,12 @@ export async function runSuite(
       const answered = saw.reduce((sum, { responses }) => sum + Math.max(1, responses.filter(isFinal).length), 0);
       const lines = await log.take(one.logLines ?? answered);
       const record: CaseRecord = {
-        client: saw.map(({ responses, end, rest, tls }) => ({ responses: responses.map(recordOf), end, rest, tls })),
+        client: saw.map(({ responses, end, rest, tls }) => ({
+          responses: responses.map(recordOf),
+          end,
+          rest: normaliseRest(rest),
+          tls,
+        })),
         upstreams: Object.fromEntries(
           upstreams.map(({ name, seen }) => [name, seen.map((each) => seenRecordOf(each, suite.connections === true))]),
         ),

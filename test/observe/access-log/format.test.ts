@@ -135,8 +135,8 @@ test('spells a gRPC status in three ways, for gRPC requests only', () => {
 
 test('spells flags in the order Envoy has', () => {
   const flags = ResponseFlag.UpstreamRetryLimitExceeded | ResponseFlag.UpstreamConnectionFailure;
-  assert.equal(flagText(flags), 'UF,URX');
-  assert.equal(longFlagText(flags), 'UpstreamConnectionFailure,UpstreamRetryLimitExceeded');
+  assert.equal(flagText(flags), 'URX,UF');
+  assert.equal(longFlagText(flags), 'UpstreamRetryLimitExceeded,UpstreamConnectionFailure');
   assert.equal(flagText(0), '-');
   let every = 0;
   for (const bit of Object.values(ResponseFlag)) every |= bit;

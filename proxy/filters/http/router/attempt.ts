@@ -37,6 +37,8 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   over = false;
   /** The request's last part was handed to the stream. */
   requestSent = false;
+  /** The pool refused before it came to the endpoint. */
+  unplaced = false;
   private handle: PoolHandle | undefined = undefined;
   private sent = false;
   private timer: Timer | undefined = undefined;
@@ -105,8 +107,9 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
     this.owner.onAttemptReady(this);
   }
 
-  onFailure(reason: ResetReason, _host: Host | undefined, details: string | undefined): void {
+  onFailure(reason: ResetReason, host: Host | undefined, details: string | undefined): void {
     if (this.over) return;
+    this.unplaced = host === undefined;
     this.finish();
     this.owner.onAttemptReset(this, reason, details);
   }

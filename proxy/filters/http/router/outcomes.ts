@@ -36,8 +36,10 @@ export function statusOfReset(reason: ResetReason): number {
   return reason === 'protocol-error' ? 502 : 503;
 }
 
-export function bodyOfReset(reason: ResetReason): string {
-  return `upstream connect error or disconnect/reset before headers. reset reason: ${WORDS[reason]}`;
+/** `retried`: it was not the first attempt. */
+export function bodyOfReset(reason: ResetReason, retried: boolean): string {
+  const which = retried ? 'retried and the latest reset reason' : 'reset reason';
+  return `upstream connect error or disconnect/reset before headers. ${which}: ${WORDS[reason]}`;
 }
 
 /** `upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}` */

@@ -7,7 +7,7 @@ import type { RetryPolicy, WeightedCluster } from '../../../../xds-client/model/
 import type { HeaderMap } from '../../../http/headers.ts';
 import type { StreamInfo } from '../../../http/stream-info.ts';
 import { allowsIdempotencyKey } from '../../../policy/idempotency.ts';
-import { type CompiledRetry, compileRetry } from '../../../policy/retry-conditions.ts';
+import { type CompiledRetry, type CompileHeaders, compileRetry } from '../../../policy/retry-conditions.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
 import { HeaderMutation } from '../../../route/headers.ts';
 import type { RouteDecision } from '../../../route/table.ts';
@@ -32,7 +32,7 @@ export class RoutePlan {
     const { action } = route;
     const routed = action.kind === 'route' ? action : undefined;
     this.retryPolicy = routed === undefined ? undefined : (routed.retry ?? virtualHost.retry);
-    this.retry = this.retryPolicy === undefined ? undefined : compileRetry(this.retryPolicy, anyHeader);
+    this.retry = this.retryPolicy === undefined ? undefined : compileRetry(this.retryPolicy, ANY_HEADER);
     this.keyAllowed = allowsIdempotencyKey(route.metadata);
     const own = routed?.metadataMatch?.['envoy.lb'];
     const chosen = weighted?.metadataMatch?.['envoy.lb'];
@@ -104,7 +104,14 @@ export class RoutePlans {
   }
 }
 
-function anyHeader(matches: RetryPolicy['retriableHeaders']): (headers: HeaderMap) => boolean {
-  const tests = matches.map((match) => new HeaderTest(match));
-  return (headers) => tests.some((test) => test.matchesFields(headers));
-}
+/** One match of the list is enough. */
+const ANY_HEADER: CompileHeaders = {
+  ofResponse(matches) {
+    const tests = matches.map((match) => new HeaderTest(match));
+    return (headers) => tests.some((test) => test.matchesFields(headers));
+  },
+  ofRequest(matches) {
+    const tests = matches.map((match) => new HeaderTest(match));
+    return (head) => tests.some((test) => test.matchesRequest(head));
+  },
+};

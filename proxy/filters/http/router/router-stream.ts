@@ -77,6 +77,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
   private retries = 0;
   /** One of the cluster's `max_retries` is ours. */
   private retryHeld = false;
+  /** The last attempt took longer than one may. */
+  private timedOut = false;
 
   /** Received and either not sent yet or kept for another attempt. */
   private body: Buffer[] | undefined = undefined;
@@ -230,7 +232,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
       (headers.get('content-type')?.startsWith('application/grpc') ?? false);
     this.globalMs = globalTimeout(action, headers, grpc);
     this.perTryMs = perTryTimeout(plan.retryPolicy, headers, this.globalMs);
-    const retry = retryForRequest(plan.retry, headers);
+    const retry = retryForRequest(plan.retry, head);
     if (retry !== undefined) {
       this.retry = retry;
       this.retriesLeft = retry.numRetries;
@@ -282,8 +284,13 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
       const expected = expectedTimeout(this.globalMs, this.perTryMs, elapsed);
       if (expected > 0) head.headers.set('x-envoy-expected-rq-timeout-ms', String(expected));
     }
-    if ((this.matched as MatchedRoute).decision.virtualHost.includeRequestAttemptCount) {
+    const { virtualHost } = (this.matched as MatchedRoute).decision;
+    if (virtualHost.includeRequestAttemptCount) {
       head.headers.set('x-envoy-attempt-count', String(info.attemptCount));
+    if (info.attemptCount > 1 && virtualHost.includeIsTimeoutRetryHeader) {
+      head.headers.set('x-envoy-is-timeout-retry', this.timedOut ? 'true' : 'false');
+    }
+    this.timedOut = false;
     }
     const host = cluster.choose(this, action.priority);
     if (host === undefined) {
@@ -402,21 +409,24 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     if (known === 'unknown') info.maybeProcessed = true;
     this.endSpan(attempt);
     if (reason !== 'overflow') (this.cluster as ClusterHandle).report(attempt.host, { failure: reason });
-    const transport = details === undefined ? undefined : underscored(details);
+    // What broke the protocol is the codec's word and not the transport's: it stands in the decision record.
+    const broken = reason === 'protocol-error';
+    const transport = details === undefined || broken ? undefined : underscored(details);
     if (transport !== undefined) info.upstreamTransportFailureReason = transport;
     if (this.responseStarted) {
       info.flags |= flagOfReset(reason);
+    const outcome = broken && details !== undefined ? `${reason}: ${details}` : reason;
       info.responseCodeDetails = detailsOfReset(reason, true, transport);
-      this.record(attempt, known, reason, 'the response had begun');
+      this.record(attempt, known, outcome, 'the response had begun');
       this.resetDownstream();
       return;
     }
-    if (this.retryAfterReset(attempt, reason, known)) return;
+    if (this.retryAfterReset(attempt, reason, known, outcome)) return;
     info.flags |= flagOfReset(reason);
-    if (reason === 'overflow') info.endpoint = undefined;
+    if (attempt.unplaced) info.endpoint = undefined;
     this.reply(
       statusOfReset(reason),
-      bodyOfReset(reason),
+      bodyOfReset(reason, info.attemptCount > 1),
       detailsOfReset(reason, false, transport),
       reason === 'overflow',
     );
@@ -443,7 +453,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
       this.resetDownstream();
       return;
     }
-    if (this.retryAfterReset(attempt, 'local-reset', known)) return;
+    this.timedOut = true;
+    if (this.retryAfterReset(attempt, 'local-reset', known, 'local-reset')) return;
     info.flags |= ResponseFlag.UpstreamRequestTimeout;
     this.reply(504, Body.requestTimeout, details);
   }
@@ -475,16 +486,21 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
 
   // Retry.
 
-  private retryAfterReset(attempt: UpstreamAttempt, reason: ResetReason, known: AttemptClass): boolean {
+  private retryAfterReset(
+    attempt: UpstreamAttempt,
+    reason: ResetReason,
+    known: AttemptClass,
+    outcome: string,
+  ): boolean {
     const { retry } = this;
     if (retry === undefined) {
-      this.record(attempt, known, reason, 'the route does not retry');
+      this.record(attempt, known, outcome, 'the route does not retry');
       return false;
     }
     const condition = resetCondition(retry.on, reason, attempt.stream !== undefined || attempt.bytesSent);
-    if (condition !== 0) return this.tryAgain(attempt, condition, known, reason, undefined);
+    if (condition !== 0) return this.tryAgain(attempt, condition, known, outcome, undefined);
     this.releaseRetry();
-    this.record(attempt, known, reason, `no condition of ${conditionNames(retry.on)} is met`);
+    this.record(attempt, known, outcome, `no condition of ${conditionNames(retry.on)} is met`);
     return false;
   }
 
@@ -593,7 +609,9 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
   }
 
   private resetDownstream(): void {
-    this.router.stats.inc(RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+    // Envoy's counter is of gRPC alone: there a reset hides the status that trailers would have brought.
+    const grpc = this.head?.headers.get('content-type')?.startsWith('application/grpc') ?? false;
+    if (grpc) this.router.stats.inc(RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
     this.end();
     this.sink.resetStream('connection-termination');
   }
