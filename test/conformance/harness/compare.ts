@@ -39,9 +39,22 @@ export function normaliseHeaders(headers: readonly (readonly [string, string])[]
     .map(({ text }) => text);
 }
 
-/** Replaces the ports of this run by names: `127.0.0.1:<a>`. Ports nobody knows are the client's. */
+/** The same for a head in bytes that are no whole response; its lines stay in their order. */
+export function normaliseRest(rest: string): string {
+  return rest
+    .replace(/^server: (?:envoy|tollway)\r$/gm, 'server: <server>\r')
+    .replace(/^([\w-]+): .*\r$/gm, (line, name: string) => {
+      const volatile = VOLATILE[name];
+      return volatile === undefined ? line : `${name}: ${volatile}\r`;
+    });
+}
+
+/** Replaces the ports of this run by names: `127.0.0.1:<a>`, `x-forwarded-port: <ingress>`. Others are the client's. */
 export function normaliseText(text: string, ports: ReadonlyMap<number, string>): string {
-  return text.replace(/127\.0\.0\.1:(\d+)/g, (_, port: string) => `127.0.0.1:<${ports.get(Number(port)) ?? 'client'}>`);
+  return text.replace(
+    /(127\.0\.0\.1:|x-forwarded-port: )(\d+)/g,
+    (_, before: string, port: string) => `${before}<${ports.get(Number(port)) ?? 'client'}>`,
+  );
 }
 
 /** Every path at which two JSON values differ. */
