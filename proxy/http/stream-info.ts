@@ -70,10 +70,10 @@ export class StreamInfo {
   startTime: number;
   startedAt: number;
   request: RequestHead;
-  /** Path as it came, before any rewrite. */
+  /** Path as it was matched: normalised, before any rewrite. */
   originalPath: string;
   requestId: string | undefined = undefined;
-  /** The client's address where a trusted hop told it (`x-forwarded-for`), otherwise the connection's. */
+  /** The client's address where a hop before us told it (`x-forwarded-for`); `undefined`: the connection's. */
   clientAddress: string | undefined = undefined;
   response: ResponseHead | undefined = undefined;
   responseTrailers: HeaderMap | undefined = undefined;
@@ -99,6 +99,8 @@ export class StreamInfo {
   virtualClusterName: string | undefined = undefined;
   /** The cluster's name once chosen. */
   cluster: string | undefined = undefined;
+  /** What its statistics, logs and spans call it: `alt_stat_name`, or its name. */
+  clusterStatName: string | undefined = undefined;
   endpoint: Endpoint | undefined = undefined;
   upstreamLocalAddress: string | undefined = undefined;
   /** `HTTP/1.1`, `HTTP/2`. */
@@ -115,6 +117,8 @@ export class StreamInfo {
   /** Filters' dynamic metadata, by namespace. */
   dynamicMetadata: Map<string, { [key: string]: unknown }> | undefined = undefined;
   healthCheck = false;
+  /** A TCP session; `request` is empty. */
+  tcp = false;
 
   constructor(connection: ConnectionInfo, request: RequestHead, startTime: number, startedAt: number) {
     this.connection = connection;

@@ -42,6 +42,8 @@ export interface ProtocolFault {
   readonly details: string;
   /** For the log: what was wrong, without the offending bytes' secrets. */
   readonly message: string;
+  /** There: the bytes are HTTP, only the request cannot be served, and this is the answer's body. No protocol error is counted. */
+  readonly text?: string;
 }
 
 /** Receives one downstream request. Implemented by the connection manager. */
@@ -78,8 +80,9 @@ export interface ServerConnectionHandler {
    * which the codec closes. HTTP/2: `stream` is `undefined` when the connection itself is at fault (GOAWAY was sent).
    * In the middle of a request's body, `stream` is that request's own when no response has begun: answer on it; its handler
    * gets `onReset('protocol-error')` if it was not answered when this returns.
+   * `head`: the request's, where all of it could be read; `end`: it has no body.
    */
-  onFault(fault: ProtocolFault, stream: ServerStream | undefined): void;
+  onFault(fault: ProtocolFault, stream: ServerStream | undefined, head: RequestHead | undefined, end: boolean): void;
 }
 
 /** A codec on one downstream connection. */
@@ -94,6 +97,8 @@ export interface ServerConnection {
   drain(): void;
   /** The transport's `'drain'`: it accepts bytes again. */
   writable(): void;
+  /** Refuses the request whose head is under way, as if its bytes had been at fault. */
+  refuseHead(fault: ProtocolFault): void;
   /** Streams open now. */
   readonly activeStreams: number;
 }

@@ -68,11 +68,13 @@ const REASONS: { readonly [status: number]: string } = {
   507: 'Insufficient Storage',
   508: 'Loop Detected',
   511: 'Network Authentication Required',
+  599: 'Last Unassigned Server Error Code',
 };
 
 const statusLines: string[] = [];
 
-function statusLine(status: number): string {
+function statusLine(status: number, version: number): string {
+  if (version === 10) return `HTTP/1.0 ${status} ${REASONS[status] ?? 'Unknown'}\r\n`;
   const known = statusLines[status];
   if (known !== undefined) return known;
   const made = `HTTP/1.1 ${status} ${REASONS[status] ?? 'Unknown'}\r\n`;
@@ -94,16 +96,17 @@ export const Framing = {
 export const CLOSE_LINE = 'connection: close\r\n';
 export const KEEP_ALIVE_LINE = 'connection: keep-alive\r\n';
 
-/** Writes a response head. `connection`: the `connection` and `upgrade` lines, each with its CRLF. */
+/** Writes a response head. `version`: 10 for HTTP/1.0. `connection`: the `connection` and `upgrade` lines, each with its CRLF. */
 export function putResponseHead(
   out: Output,
+  version: number,
   status: number,
   headers: HeaderMap,
   framing: number,
   connection: string,
   headerCase: HeaderCase,
 ): void {
-  const start = statusLine(status);
+  const start = statusLine(status, version);
   if (put(out, start, 1, headers, framing, connection, headerCase, false)) return;
   put(out, start, 1, cleanedFields(headers), framing, cleanedLines(connection), headerCase, true);
 }

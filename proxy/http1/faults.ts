@@ -9,6 +9,11 @@ function fault(status: number, details: string, message: string): ProtocolFault 
   return { status, details, message };
 }
 
+/** The bytes are HTTP; the request is answered with an empty body. */
+function unserved(status: number, details: string, message: string): ProtocolFault {
+  return { status, details, message, text: '' };
+}
+
 const CODEC_ERROR = 'http1.codec_error';
 
 export const Fault = {
@@ -23,19 +28,20 @@ export const Fault = {
   method: fault(400, CODEC_ERROR, 'the method is not one that is known'),
   version: fault(426, 'low_version', 'the HTTP version is not 1.1 (nor 1.0 with accept_http_10)'),
   target: fault(400, 'http1.invalid_url', 'the request target has no form that its method allows'),
+  relativeTarget: fault(400, CODEC_ERROR, 'the request target is neither a path nor a URL'),
   targetCharacter: fault(400, CODEC_ERROR, 'the request target holds a character that is not printable ASCII'),
-  fragment: fault(400, 'path_normalization_failed', 'the request target holds a "#"'),
+  fragment: unserved(400, 'path_normalization_failed', 'the request target holds a "#"'),
   scheme: fault(400, 'http1.invalid_scheme', 'the scheme of the request target is neither http nor https'),
   authority: fault(400, 'http.invalid_authority', 'the authority holds a character that no host has'),
-  missingHost: fault(400, 'missing_host_header', 'an HTTP/1.1 request came without Host'),
+  missingHost: unserved(400, 'missing_host_header', 'a request came without Host'),
   twoHosts: fault(400, CODEC_ERROR, 'there is more than one Host field'),
+  responseCutOff: fault(502, CODEC_ERROR, 'the connection ended in the middle of a response'),
   fieldName: fault(400, CODEC_ERROR, 'a header field name is empty or not a token (a folded line is one of these)'),
   underscore: fault(400, 'http1.unexpected_underscore', 'a header field name holds an underscore'),
   contentLength: fault(400, CODEC_ERROR, 'Content-Length is not one decimal number'),
   twoContentLengths: fault(400, CODEC_ERROR, 'there is more than one Content-Length field'),
   lengthAndChunked: fault(
     400,
-  responseCutOff: fault(502, CODEC_ERROR, 'the connection ended in the middle of a response'),
     'http1.content_length_and_chunked_not_allowed',
     'Content-Length and Transfer-Encoding stand together',
   ),

@@ -25,9 +25,12 @@ const METHODS = new Map(
 
 /** The fault of the last `parseRequestHead` that returned `undefined`. */
 export let requestFault: ProtocolFault = Fault.requestLine;
+/** The head that `requestFault` refuses, where all of it could be read. */
+export let refusedHead: RequestHead | undefined;
 
-function refuse(fault: ProtocolFault): undefined {
+function refuse(fault: ProtocolFault, head?: RequestHead): undefined {
   requestFault = fault;
+  refusedHead = head;
   return undefined;
 }
 
@@ -44,18 +47,19 @@ export function parseRequestHead(text: string, rules: RequestRules): RequestHead
   if (method === undefined) return refuse(Fault.method);
   const start = methodEnd + 1;
   let end = start;
-  let faultOfTarget: ProtocolFault | undefined;
+  let badCharacter = false;
+  let fragment = false;
   for (; end < lineEnd; end++) {
     const code = text.charCodeAt(end);
     if (code === 32) break;
-    if (code < 33 || code > 126) faultOfTarget ??= Fault.targetCharacter;
-    else if (code === 35) faultOfTarget ??= Fault.fragment;
+    if (code < 33 || code > 126) badCharacter = true;
+    else if (code === 35) fragment = true;
   }
   if (end === start) return refuse(Fault.requestLine);
   const version = versionOf(text, end, lineEnd);
   if (version === NOT_HTTP) return refuse(Fault.requestLine);
   if (version === OTHER_VERSION || (version === 10 && !rules.http1.acceptHttp10)) return refuse(Fault.version);
-  if (faultOfTarget !== undefined) return refuse(faultOfTarget);
+  if (badCharacter) return refuse(Fault.targetCharacter);
 
   const headers = new HeaderMap();
   if (rules.http1.headerCase === 'preserve') headers.spelling = [];
@@ -64,10 +68,17 @@ export function parseRequestHead(text: string, rules: RequestRules): RequestHead
   if (version === 10 && facts.chunked) return refuse(Fault.transferEncodingVersion);
 
   let path = text.slice(start, end);
-  let authority = facts.host;
+  let authority = facts.host ?? (version === 10 ? rules.http1.defaultHostForHttp10 : undefined);
   if (authority === undefined) {
-    if (version !== 10) return refuse(Fault.missingHost);
-    authority = rules.http1.defaultHostForHttp10 ?? '';
+    return refuse(Fault.missingHost, {
+      method,
+      path,
+      authority: '',
+      scheme: rules.scheme,
+      version,
+      protocol: undefined,
+      headers,
+    });
   }
   if (method === 'CONNECT') {
     if (!isAuthority(path)) return refuse(Fault.target);
@@ -75,17 +86,22 @@ export function parseRequestHead(text: string, rules: RequestRules): RequestHead
     authority = path;
     path = '';
   } else if (path.charCodeAt(0) !== 47 && !(path === '*' && method === 'OPTIONS')) {
-    const absolute = rules.http1.allowAbsoluteUrl ? splitAbsolute(path) : undefined;
-    if (absolute === undefined) return refuse(path.includes('://') ? Fault.scheme : Fault.target);
-    // The target's authority is the one that counts, whatever Host said (RFC 9112 §3.2.2).
-    authority = absolute.authority;
-    path = absolute.path;
-    if (authority === '') return refuse(Fault.target);
+    if (!path.includes('://')) return refuse(path === '*' ? Fault.target : Fault.relativeTarget);
+    // Not taken apart, it is a path that no route has: the connection manager says so.
+    if (rules.http1.allowAbsoluteUrl) {
+      const absolute = splitAbsolute(path);
+      if (absolute === undefined) return refuse(Fault.scheme);
+      // The target's authority is the one that counts, whatever Host said (RFC 9112 §3.2.2).
+      authority = absolute.authority;
+      path = absolute.path;
+      if (authority === '') return refuse(Fault.target);
+    }
   }
   if (!isAuthority(authority)) return refuse(Fault.authority);
   const protocol = upgradeOf(version);
   if (protocol !== undefined && (facts.chunked || facts.contentLength > 0)) return refuse(Fault.bodyDisallowed);
-  return { method, path, authority, scheme: rules.scheme, version, protocol, headers };
+  const head: RequestHead = { method, path, authority, scheme: rules.scheme, version, protocol, headers };
+  return fragment ? refuse(Fault.fragment, head) : head;
 }
 
 const NOT_HTTP = 0;

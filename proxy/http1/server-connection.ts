@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { keepBytes } from '../http/bytes.ts';
-import type { HeaderMap } from '../http/headers.ts';
+import type { HeaderMap, RequestHead } from '../http/headers.ts';
 import type {
   ProtocolFault,
   ResetReason,
@@ -22,7 +22,7 @@ import { TOKEN } from './field-names.ts';
 import { facts } from './fields.ts';
 import { type HeadLimits, NEED_MORE, PartialHead, REFUSED, scanHead, scanned } from './head-scan.ts';
 import { Output } from './output.ts';
-import { parseRequestHead, type RequestRules, requestFault } from './request-head.ts';
+import { parseRequestHead, type RequestRules, refusedHead, requestFault } from './request-head.ts';
 import { Http1ServerStream } from './server-stream.ts';
 
 export interface Http1ServerOptions extends HeadLimits, RequestRules {}
@@ -103,6 +103,10 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
       stream.waitsForDrain = false;
       this.streamHandler?.onDrain();
     }
+  }
+
+  refuseHead(fault: ProtocolFault): void {
+    if (this.stream === undefined && !this.over) this.fail(fault);
   }
 
   onBody(chunk: Buffer, end: boolean): void {
@@ -254,7 +258,10 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
     if (end === REFUSED) return this.refuse(scanned.fault ?? Fault.notHttp, bytes.length);
     const textEnd = head === bytes ? end : head.length;
     const request = parseRequestHead(head.toString('latin1', headStart, textEnd), options);
-    if (request === undefined) return this.refuse(requestFault, bytes.length);
+    if (request === undefined) {
+      this.fail(requestFault, refusedHead);
+      return bytes.length;
+    }
     this.emptyLines = 0;
     const stream = new Http1ServerStream(this, request);
     stream.closeAfter = request.version === 10 ? !facts.keepAlive || facts.close : facts.close;
@@ -281,15 +288,15 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
   }
 
   /** Hands a fault up. The answer goes out on the stream under way, or on one made for it. */
-  private fail(fault: ProtocolFault): void {
+  private fail(fault: ProtocolFault, head?: RequestHead): void {
     this.closing = true;
     this.partial = undefined;
     const { stream, streamHandler } = this;
     if (stream === undefined) {
-      const reply = new Http1ServerStream(this, undefined);
+      const reply = new Http1ServerStream(this, head);
       this.stream = reply;
       this.body.finish();
-      this.handler.onFault(fault, reply);
+      this.handler.onFault(fault, reply, head, head !== undefined && !facts.chunked && facts.contentLength <= 0);
       // Not answered: later is as good, but nothing more is read.
       if (this.stream === reply) this.over = true;
       return;
@@ -300,7 +307,7 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
       return;
     }
     this.over = true;
-    this.handler.onFault(fault, stream);
+    this.handler.onFault(fault, stream, undefined, false);
     if (this.stream === stream) {
       streamHandler?.onReset('protocol-error');
       if (!stream.headSent) this.resetBy(stream);

@@ -41,7 +41,7 @@ export class Http1ServerStream implements ServerStream {
   sendInformational(head: ResponseHead): void {
     if (this.headSent || this.ended || this.version === 10) return;
     const { out, options } = this.connection;
-    putResponseHead(out, head.status, head.headers, Framing.None, '', options.http1.headerCase);
+    putResponseHead(out, this.version, head.status, head.headers, Framing.None, '', options.http1.headerCase);
     out.soon();
   }
 
@@ -127,6 +127,7 @@ export class Http1ServerStream implements ServerStream {
   private put(head: ResponseHead, framing: number, lines: string): void {
     putResponseHead(
       this.connection.out,
+      this.version,
       head.status,
       head.headers,
       framing,

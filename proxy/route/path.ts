@@ -17,10 +17,8 @@ export type PathResult =
   | { readonly kind: 'path'; readonly path: string }
   /** Answer 307 to `path`. */
   | { readonly kind: 'redirect'; readonly path: string }
-  /** Answer 400, details `path_normalization_failed`. */
-  | { readonly kind: 'reject' };
-
-const REJECT: PathResult = { kind: 'reject' };
+  /** Answer 400, details `path_normalization_failed`. `path` is as far as it got. */
+  | { readonly kind: 'reject'; readonly path: string };
 
 /** The request's path, query kept, as the options want it. Paths that need no work come back as the same string. */
 export function preparePath(path: string, options: PathOptions): PathResult {
@@ -32,14 +30,14 @@ export function preparePath(path: string, options: PathOptions): PathResult {
   if (options.escapedSlashes !== 'keep') {
     const unescaped = unescapeSlashes(bare);
     if (unescaped !== bare) {
-      if (options.escapedSlashes === 'reject') return REJECT;
-      redirect = options.escapedSlashes === 'unescape-redirect';
       bare = unescaped;
+      if (options.escapedSlashes === 'reject') return { kind: 'reject', path: bare + query };
+      redirect = options.escapedSlashes === 'unescape-redirect';
     }
   }
   if (options.normalizePath) {
     const normal = normalizePath(bare);
-    if (normal === undefined) return REJECT;
+    if (normal === undefined) return { kind: 'reject', path: bare + query };
     bare = normal;
   }
   if (options.mergeSlashes) bare = mergeSlashes(bare);
@@ -118,7 +116,8 @@ export function mergeSlashes(path: string): string {
 export function stripPort(authority: string, mode: HttpConnectionManager['stripPort'], listenerPort: number): string {
   if (mode === 'no') return authority;
   const at = portStart(authority);
-  if (at < 0) return authority;
+  // A colon without a port stays, as in Envoy.
+  if (at < 0 || at === authority.length - 1) return authority;
   return mode === 'any' || authority.slice(at + 1) === String(listenerPort) ? authority.slice(0, at) : authority;
 }
 

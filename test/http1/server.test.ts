@@ -115,11 +115,11 @@ describe('an HTTP/1 server connection', () => {
     server.receive('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
     assert.equal(server.last.head.authority, 'fallback');
     server.last.stream.sendHead(response(200), true);
-    assert.equal(server.transport.text, 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n');
+    assert.equal(server.transport.text, 'HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n');
     server.receive('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
     server.last.stream.sendHead(response(200), false);
     server.last.stream.sendData(latin1('abc'), true);
-    assert.equal(server.transport.writes.at(-1), 'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc');
+    assert.equal(server.transport.writes.at(-1), 'HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nabc');
     assert.equal(server.transport.ended, true);
   });
 

@@ -90,7 +90,7 @@ const REFUSED: { readonly [name: string]: readonly [string, number, string] } = 
   'a method in lower case': [`get / HTTP/1.1\r\n${H}\r\n`, 400, 'http1.codec_error'],
   'a TLS handshake': ['\x16\x03\x01\x02\x00\x01\x00\x01', 400, 'http1.codec_error'],
   'a leading space': [` GET / HTTP/1.1\r\n${H}\r\n`, 400, 'http1.codec_error'],
-  'a relative path': [`GET abc HTTP/1.1\r\n${H}\r\n`, 400, 'http1.invalid_url'],
+  'a relative path': [`GET abc HTTP/1.1\r\n${H}\r\n`, 400, 'http1.codec_error'],
   'GET *': [`GET * HTTP/1.1\r\n${H}\r\n`, 400, 'http1.invalid_url'],
   'a fragment': [`GET /a#b HTTP/1.1\r\n${H}\r\n`, 400, 'path_normalization_failed'],
   'a space in the path': [`GET /a b HTTP/1.1\r\n${H}\r\n`, 400, 'http1.codec_error'],

@@ -96,7 +96,7 @@ describe('a path', () => {
     for (const [path, expected] of Object.entries(cases)) {
       assert.deepEqual(preparePath(path, all), { kind: 'path', path: expected }, path);
     }
-    assert.deepEqual(preparePath('/%00', all), { kind: 'reject' });
+    assert.deepEqual(preparePath('/%00', all), { kind: 'reject', path: '/%00' });
   });
 
   it('has no escaped dot segment left that an application would resolve', () => {
@@ -106,7 +106,10 @@ describe('a path', () => {
   it('with escaped slashes is kept, refused or redirected as configured', () => {
     const only = { normalizePath: false, mergeSlashes: false };
     assert.deepEqual(preparePath('/a%2Fb', { ...only, escapedSlashes: 'keep' }), { kind: 'path', path: '/a%2Fb' });
-    assert.deepEqual(preparePath('/a%2Fb', { ...only, escapedSlashes: 'reject' }), { kind: 'reject' });
+    assert.deepEqual(preparePath('/a%2Fb?c', { ...only, escapedSlashes: 'reject' }), {
+      kind: 'reject',
+      path: '/a/b?c',
+    });
     assert.deepEqual(preparePath('/a?%2F', { ...only, escapedSlashes: 'reject' }), { kind: 'path', path: '/a?%2F' });
     const redirected = preparePath('/a%5cb?c', { ...only, escapedSlashes: 'unescape-redirect' });
     assert.deepEqual(redirected, { kind: 'redirect', path: '/a\\b?c' });

@@ -57,7 +57,8 @@ function requestField(head: RequestHead, name: string, info: StreamInfo): string
       return dashIfEmpty(head.method);
     case ':authority':
     case 'host':
-      return dashIfEmpty(head.authority);
+      // An empty Host is there; none at all was refused.
+      return head.method === '' || info.responseCodeDetails === 'missing_host_header' ? undefined : head.authority;
     case ':scheme':
       return dashIfEmpty(head.scheme);
     case ':protocol':
@@ -333,7 +334,7 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['TRAILER', field((info, name) => inHeaders(info.responseTrailers, name))],
   ['RESPONSE_TRAILER', field((info, name) => inHeaders(info.responseTrailers, name))],
   ['REQUEST_TRAILER', field((info, name) => inHeaders(info.requestTrailers, name))],
-  ['PROTOCOL', plain((info) => (info.request.method === '' ? undefined : VERSIONS[info.request.version]))],
+  ['PROTOCOL', plain((info) => (info.tcp ? undefined : VERSIONS[info.request.version]))],
   ['UPSTREAM_PROTOCOL', plain((info) => info.upstreamProtocol)],
   ['RESPONSE_CODE', plain((info) => info.response?.status ?? 0)],
   ['RESPONSE_CODE_DETAILS', plain((info) => info.responseCodeDetails?.replaceAll(' ', '_'))],
@@ -366,7 +367,7 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
     'UPSTREAM_HOST_NAMES_ATTEMPTED',
     plain((info) => list(info.attempts?.flatMap((attempt) => attempt.endpoint?.hostname ?? []))),
   ],
-  ['UPSTREAM_CLUSTER', plain((info) => info.cluster)],
+  ['UPSTREAM_CLUSTER', plain((info) => info.clusterStatName)],
   ['UPSTREAM_CLUSTER_RAW', plain((info) => info.cluster)],
   ...addresses('UPSTREAM_REMOTE', endpointHost, endpointPort),
   ...addresses(
@@ -381,8 +382,9 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ...tls('DOWNSTREAM', (info) => info.connection.tls),
   ...addresses(
     'DOWNSTREAM_REMOTE',
-    (info) => info.connection.remoteAddress,
-    (info) => info.connection.remotePort,
+    (info) => info.clientAddress ?? info.connection.remoteAddress,
+    // A client that a hop before us named has no port that we know of: Envoy says 0.
+    (info) => (info.clientAddress === undefined ? info.connection.remotePort : 0),
   ),
   ...addresses(
     'DOWNSTREAM_DIRECT_REMOTE',
@@ -421,7 +423,7 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['CONNECTION_ID', plain((info) => info.connection.id)],
   ['STREAM_ID', plain((info) => info.requestId)],
   ['UNIQUE_ID', plain(() => crypto.randomUUID())],
-  ['ACCESS_LOG_TYPE', plain((info) => (info.request.method === '' ? 'TcpConnectionEnd' : 'DownstreamEnd'))],
+  ['ACCESS_LOG_TYPE', plain((info) => (info.tcp ? 'TcpConnectionEnd' : 'DownstreamEnd'))],
   ['LOCAL_REPLY_BODY', plain((_info, extra) => extra?.localReplyBody)],
   [
     'ENVIRONMENT',

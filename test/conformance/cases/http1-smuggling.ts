@@ -60,6 +60,9 @@ export const suite: Suite = {
     { name: 'no version', client: raw('GET /\n\n', { withinMs: 1_500 }) },
     { name: 'a method with a bad character', client: raw('GE(T / HTTP/1.1\nhost: x.test\n\n') },
     { name: 'a space in the target', client: raw('GET /a b HTTP/1.1\nhost: x.test\n\n') },
+    { name: 'a star with GET', client: raw('GET * HTTP/1.1\nhost: x.test\n\n') },
+    { name: 'CONNECT with a path', client: raw('CONNECT /x HTTP/1.1\nhost: x.test\n\n') },
+    { name: 'an absolute target without a host', client: raw('GET http:///x HTTP/1.1\nhost: x.test\n\n') },
     { name: 'garbage', client: { send: ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'], withinMs: 1_500 } },
     { name: 'fields beyond the limit of size', client: get('/', { 'x-big': 'x'.repeat(70_000) }) },
     {

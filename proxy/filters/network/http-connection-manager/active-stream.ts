@@ -32,6 +32,7 @@ const {
   DOWNSTREAM_RQ_HTTP1_TOTAL: RQ_HTTP1_TOTAL,
   DOWNSTREAM_RQ_IDLE_TIMEOUT: RQ_IDLE_TIMEOUT,
   DOWNSTREAM_RQ_MAX_DURATION_REACHED: RQ_MAX_DURATION,
+  DOWNSTREAM_RQ_NON_RELATIVE_PATH: RQ_NON_RELATIVE_PATH,
   DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH: RQ_REDIRECTED_PATH,
   DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE: RQ_EARLY_RESPONSE,
   DOWNSTREAM_RQ_RX_RESET: RQ_RX_RESET,
@@ -47,6 +48,10 @@ const { DOWNSTREAM_RQ_1XX: LISTENER_1XX, DOWNSTREAM_RQ_COMPLETED: LISTENER_COMPL
 const STREAM_IDLE = 10;
 const REQUEST_TIMEOUT = 11;
 const MAX_DURATION = 12;
+
+const PATH_REFUSED = 'path_normalization_failed';
+/** gRPC's DEADLINE_EXCEEDED. */
+const GRPC_DEADLINE = 4;
 
 export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarget {
   readonly stream: ServerStream;
@@ -88,6 +93,11 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.routes = table;
     if (table !== undefined) info.routeConfigName = table.config.name;
     if (config.proxy100Continue === false && head.headers.get('expect') !== undefined) this.continueBody();
+    if (head.path.charCodeAt(0) !== 47 && head.method !== 'CONNECT') {
+      manager.stats.inc(RQ_NON_RELATIVE_PATH);
+      this.sendLocalReply(404, '', 'absolute_path_rejected');
+      return;
+    }
     if (this.refusePath()) return;
     if (config.stripPort !== 'no' || config.stripTrailingHostDot) this.stripAuthority();
     info.clientAddress = mutateRequest(head, this.connection, manager, table?.config.internalOnlyHeaders ?? []);
@@ -109,17 +119,17 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.sink.onRequestHead(head, end);
   }
 
-  /** The bytes were no HTTP: answers in the protocol's words. */
+  /** The request cannot be served: answers in the protocol's words where its bytes were no HTTP. */
   refuse(fault: ProtocolFault): void {
     const { info } = this;
-    const missingHost = fault.details === 'missing_host_header';
-    if (!missingHost) info.flags |= ResponseFlag.DownstreamProtocolError;
+    if (fault.text === undefined) info.flags |= ResponseFlag.DownstreamProtocolError;
     if (this.headSent) {
       info.responseCodeDetails = fault.details;
       this.resetStream('protocol-error');
       return;
     }
-    this.sendLocalReply(fault.status, missingHost ? '' : reasonOf(fault.status), fault.details);
+    if (fault.details === PATH_REFUSED) this.manager.stats.inc(RQ_FAILED_PATH);
+    this.sendLocalReply(fault.status, fault.text ?? reasonOf(fault.status), fault.details);
   }
 
   // From the codec.
@@ -142,11 +152,10 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   onReset(reason: ResetReason): void {
     if (this.over) return;
     const { info } = this;
-    this.manager.stats.inc(RQ_RX_RESET);
     if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
     else info.flags |= ResponseFlag.DownstreamConnectionTermination;
     info.responseCodeDetails ??= reason === 'protocol-error' ? 'http1.codec_error' : 'downstream_remote_disconnect';
-    this.finish();
+    this.finish(true);
   }
 
   onDrain(): void {
@@ -198,13 +207,14 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   }
 
   sendInformational(head: ResponseHead): void {
-    if (!this.over && !this.headSent) this.stream.sendInformational(head);
+    if (this.over || this.headSent || !this.manager.config.proxy100Continue) return;
+    this.inform(head);
   }
 
   sendHead(head: ResponseHead, end: boolean): boolean {
     if (this.over || this.headSent) return true;
     this.prepareHead(head);
-    if (end) this.finish();
+    if (end) this.finish(false);
     else this.touch();
     return this.stream.sendHead(head, end);
   }
@@ -212,7 +222,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   sendData(chunk: Buffer, end: boolean): boolean {
     if (this.over) return true;
     this.info.responseBodyBytes += chunk.length;
-    if (end) this.finish();
+    if (end) this.finish(false);
     else this.touch();
     return this.stream.sendData(chunk, end);
   }
@@ -220,7 +230,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   sendTrailers(trailers: HeaderMap): void {
     if (this.over) return;
     this.info.responseTrailers = trailers;
-    this.finish();
+    this.finish(false);
     this.stream.sendTrailers(trailers);
   }
 
@@ -239,6 +249,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       return;
     }
     this.replying = true;
+    if (info.cluster === undefined) this.noteCluster();
     const reply = manager.localReplies.make(
       info.request,
       info,
@@ -250,24 +261,25 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const { head } = reply;
     const empty = reply.body === '' || info.request.method === 'HEAD';
     this.chain?.filterLocalReply(head, empty);
-    if (!this.requestEnded) head.headers.set('connection', 'close');
+    // A bad request may be one half of something worse: nothing more is read from its connection.
+    if (!this.requestEnded || (status === 400 && manager.closesOnBadRequest)) head.headers.set('connection', 'close');
     this.prepareHead(head);
     if (empty) {
-      this.finish();
+      this.finish(false);
       this.stream.sendHead(head, true);
       return;
     }
     const bytes = Buffer.from(reply.body);
     info.responseBodyBytes = bytes.length;
     this.stream.sendHead(head, false);
-    this.finish();
+    this.finish(false);
     this.stream.sendData(bytes, true);
   }
 
   resetStream(reason: ResetReason): void {
     if (this.over) return;
     this.manager.stats.inc(RQ_TX_RESET);
-    this.finish();
+    this.finish(true);
     this.stream.reset(reason);
   }
 
@@ -287,20 +299,19 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const { info } = this;
     if (kind === REQUEST_TIMEOUT) {
       stats.inc(RQ_TIMEOUT);
-      this.abort(408, 'request timeout', 'request_overall_timeout', 0);
+      this.abort(408, 'request timeout', 'request_overall_timeout');
     } else if (kind === MAX_DURATION) {
       stats.inc(RQ_MAX_DURATION);
-      this.abort(this.requestEnded ? 504 : 408, 'downstream duration timeout', 'max_duration_timeout', 0);
+      this.abort(this.requestEnded ? 504 : 408, 'downstream duration timeout', 'max_duration_timeout', GRPC_DEADLINE);
     } else if (kind === STREAM_IDLE) {
       stats.inc(RQ_IDLE_TIMEOUT);
       info.flags |= ResponseFlag.StreamIdleTimeout;
-      this.abort(this.requestEnded ? 504 : 408, 'stream timeout', 'stream_idle_timeout', 0);
+      this.abort(this.requestEnded ? 504 : 408, 'stream timeout', 'stream_idle_timeout');
     }
   }
 
   /** A clock ran out: the upstream's part ends first, so that it neither answers nor is retried. */
-  private abort(status: number, body: string, details: string, flag: number): void {
-    this.info.flags |= flag;
+  private abort(status: number, body: string, details: string, grpcStatus?: number): void {
     if (this.headSent) {
       this.info.responseCodeDetails = details;
       this.resetStream('local-reset');
@@ -308,7 +319,21 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     }
     this.sink?.onDestroy();
     this.sink = undefined;
-    this.sendLocalReply(status, body, details);
+    this.sendLocalReply(status, body, details, undefined, grpcStatus);
+  }
+
+  private inform(head: ResponseHead): void {
+    this.countCode(head.status);
+    this.stream.sendInformational(head);
+  }
+
+  /** A reply that is made before the request reached the router is still one of the cluster that the route names. */
+  private noteCluster(): void {
+    const name = this.matched?.choice?.name;
+    const cluster = name === undefined ? undefined : this.manager.dependencies.clusters.get(name);
+    if (cluster === undefined) return;
+    this.info.cluster = cluster.name;
+    this.info.clusterStatName = cluster.config.altStatName ?? cluster.name;
   }
 
   private editReply(headers: HeaderMap, changes: ((headers: HeaderMap) => void) | undefined): void {
@@ -339,6 +364,19 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       headers.set(UNPROCESSED_HEADER, 'true');
     }
     this.connection.drainIfDue();
+    if (!this.requestEnded) manager.stats.inc(RQ_EARLY_RESPONSE);
+    this.countCode(head.status);
+  }
+
+  private countCode(status: number): void {
+    const { stats, listenerStats } = this.manager;
+    const digit = ((status / 100) | 0) - 1;
+    stats.inc(RQ_COMPLETED);
+    listenerStats.inc(LISTENER_COMPLETED);
+    if (digit >= 0 && digit < 5) {
+      stats.inc(RQ_1XX + digit);
+      listenerStats.inc(LISTENER_1XX + digit);
+    }
   }
 
   private endRequest(): void {
@@ -349,26 +387,19 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (this.idleTimer !== undefined) this.manager.dependencies.timers.postpone(this.idleTimer, now + this.idleMs);
   }
 
-  /** Ends the stream's bookkeeping, just before its last bytes go out or after it was reset. */
-  private finish(): void {
+  /**
+   * Ends the stream's bookkeeping, just before its last bytes go out or after it was reset. As in Envoy, a reset is one of
+   * either side, and an answer before the request's end is one too.
+   */
+  private finish(reset: boolean): void {
     this.over = true;
     const { manager, info, connection } = this;
-    const { stats, listenerStats } = manager;
+    const { stats } = manager;
     const { timers } = manager.dependencies;
     const now = manager.context.now();
     info.completeAt = now;
     stats.add(RQ_ACTIVE, -1);
-    const { response } = info;
-    if (response !== undefined && this.headSent) {
-      const digit = ((response.status / 100) | 0) - 1;
-      stats.inc(RQ_COMPLETED);
-      listenerStats.inc(LISTENER_COMPLETED);
-      if (digit >= 0 && digit < 5) {
-        stats.inc(RQ_1XX + digit);
-        listenerStats.inc(LISTENER_1XX + digit);
-      }
-      if (!this.requestEnded) stats.inc(RQ_EARLY_RESPONSE);
-    }
+    if (reset || !this.requestEnded) stats.inc(RQ_RX_RESET);
     manager.requestTime.record(now - info.startedAt);
     if (this.idleTimer !== undefined) connection.giveTimer(this.idleTimer);
     this.idleTimer = undefined;
@@ -385,7 +416,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const { headers } = this.info.request;
     if (headers.get('expect')?.toLowerCase() !== '100-continue') return;
     headers.remove('expect');
-    if (!this.requestEnded) this.stream.sendInformational({ status: 100, headers: new Headers() });
+    if (!this.requestEnded) this.inform({ status: 100, headers: new Headers() });
   }
 
   /** Path normalization. True when it answered. */
@@ -396,15 +427,17 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (!config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep') return false;
     if (head.path === '') return false;
     const normalized = preparePath(head.path, config);
+    head.path = normalized.path;
+    // From here on there is no other path: matching, logs and spans see what the upstream sees.
+    info.originalPath = normalized.path;
     if (normalized.kind === 'reject') {
       manager.stats.inc(RQ_FAILED_PATH);
-      this.sendLocalReply(400, '', 'path_normalization_failed');
+      this.sendLocalReply(400, '', PATH_REFUSED);
       return true;
     }
-    head.path = normalized.path;
     if (normalized.kind === 'path') return false;
     manager.stats.inc(RQ_REDIRECTED_PATH);
-    this.sendLocalReply(307, '', 'path_normalization_failed', (headers) => headers.set('location', normalized.path));
+    this.sendLocalReply(307, '', PATH_REFUSED, (headers) => headers.set('location', normalized.path));
     return true;
   }
 

@@ -53,6 +53,14 @@ const IDLE = 0;
 const MAX_DURATION = 1;
 const DELAYED_CLOSE = 2;
 const HEADERS = 3;
+const DRAIN = 4;
+
+const HEADERS_TIMEOUT: ProtocolFault = {
+  status: 408,
+  details: 'request_header_timeout',
+  message: 'the head did not end in time',
+  text: 'request header timeout',
+};
 
 export class HttpConnection
   implements NetworkConnection, ServerConnectionHandler, Transport, TimerTarget, ConnectionFacts
@@ -77,6 +85,7 @@ export class HttpConnection
   private readonly idleTimer: Timer;
   private durationTimer: Timer | undefined = undefined;
   private closeTimer: Timer | undefined = undefined;
+  private drainTimer: Timer | undefined = undefined;
   private headersTimer: Timer | undefined = undefined;
   /** A stream's idle timer, handed from request to request so that keep-alive arms one timer and not one a request. */
   private spareTimer: Timer | undefined = undefined;
@@ -195,8 +204,8 @@ export class HttpConnection
     return active;
   }
 
-  onFault(fault: ProtocolFault, stream: ServerStream | undefined): void {
-    this.manager.stats.inc(CX_PROTOCOL_ERROR);
+  onFault(fault: ProtocolFault, stream: ServerStream | undefined, read: RequestHead | undefined, end: boolean): void {
+    if (fault.text === undefined) this.manager.stats.inc(CX_PROTOCOL_ERROR);
     if (stream === undefined) return;
     for (const active of this.streams) {
       if (active.stream === stream) {
@@ -204,7 +213,7 @@ export class HttpConnection
         return;
       }
     }
-    const head: RequestHead = {
+    const head: RequestHead = read ?? {
       method: '',
       path: '',
       authority: '',
@@ -213,7 +222,7 @@ export class HttpConnection
       protocol: undefined,
       headers: new HeaderMap(),
     };
-    this.open(stream, head, true).refuse(fault);
+    this.open(stream, head, end).refuse(fault);
   }
 
   private open(stream: ServerStream, head: RequestHead, end: boolean): ActiveStream {
@@ -267,11 +276,16 @@ export class HttpConnection
       case IDLE:
         if (this.streams.size > 0) return;
         stats.inc(CX_IDLE_TIMEOUT);
-        this.end();
+        this.startDrain();
         return;
       case MAX_DURATION:
         stats.inc(CX_MAX_DURATION);
-        this.drain();
+        this.startDrain();
+        return;
+      case DRAIN:
+        // A response under way may have begun before the drain: its connection is asked again.
+        if (this.streams.size > 0) this.armDrain();
+        else this.end();
         return;
       case DELAYED_CLOSE:
         stats.inc(CX_DELAYED_CLOSE);
@@ -283,11 +297,30 @@ export class HttpConnection
     }
   }
 
-  /** A request has begun and its head does not end: the codec has no stream to answer on, so the connection goes. */
+  /**
+   * Ends the connection and leaves the downstream time to see it: a request that was on its way is served and told
+   * `connection: close`; the transport ends `drain_timeout` later. Where no request has ever come, none is on its way.
+   */
+  private startDrain(): void {
+    if (this.requests === 0) {
+      this.end();
+      return;
+    }
+    if (this.draining) return;
+    this.draining = true;
+    this.codec?.drain();
+    this.armDrain();
+  }
+
+  private armDrain(): void {
+    this.drainTimer ??= new Timer(this, DRAIN);
+    this.manager.dependencies.timers.arm(this.drainTimer, this.manager.config.drainTimeoutMs);
+  }
+
   private onHeadersTimeout(): void {
     if (this.streams.size > 0) return;
     this.manager.stats.inc(RQ_HEADER_TIMEOUT);
-    this.destroy();
+    this.codec?.refuseHead(HEADERS_TIMEOUT);
   }
 
   private start(protocol: 'http1' | 'http2'): void {
@@ -353,7 +386,8 @@ export class HttpConnection
       stats.inc(CX_DESTROY_ACTIVE);
       stats.inc(this.endedLocally ? CX_DESTROY_LOCAL_ACTIVE : CX_DESTROY_REMOTE_ACTIVE);
     }
-    for (const timer of [this.idleTimer, this.durationTimer, this.closeTimer, this.headersTimer, this.spareTimer]) {
+    const { idleTimer, durationTimer, closeTimer, headersTimer, drainTimer, spareTimer } = this;
+    for (const timer of [idleTimer, durationTimer, closeTimer, headersTimer, drainTimer, spareTimer]) {
       if (timer !== undefined) timers.cancel(timer);
     }
     this.codec?.destroyed();

@@ -43,6 +43,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly date = new DateHeader();
   readonly serverName: string;
   readonly nodeAddress: string;
+  /** A reply of 400 ends its connection. */
+  readonly closesOnBadRequest: boolean;
   readonly bufferLimitBytes: number;
   readonly makeTerminal: MakeTerminal;
   private readonly tracingStats: StatBlock | undefined;
@@ -71,6 +73,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     });
     this.serverName = config.serverName ?? 'tollway';
     this.nodeAddress = dependencies.nodeAddress;
+    const staysOpen = config.http1.overrideStreamErrorOnInvalidHttpMessage ?? config.streamErrorOnInvalidHttpMessage;
+    this.closesOnBadRequest = !staysOpen;
     this.bufferLimitBytes = listener.perConnectionBufferLimitBytes || DEFAULT_BUFFER_BYTES;
     this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
     this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;
@@ -92,6 +96,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       config,
       this.bufferLimitBytes,
     );
+    if (config.routes.kind === 'inline') this.router.declare(config.routes.config);
     this.makeTerminal = (downstream: ResponseSink) => this.router.create(downstream);
   }
 

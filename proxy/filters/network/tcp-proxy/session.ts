@@ -17,7 +17,7 @@ import type {
   UpstreamTcpConnection,
 } from '../../../upstream/contract.ts';
 import type { NetworkConnection } from '../contract.ts';
-import { type Direction, type RelayEvents, relay } from './relay.ts';
+import { type Direction, isReset, type RelayEvents, relay, resetSocket } from './relay.ts';
 import { tcpStat } from './stats.ts';
 
 /** What all connections of one filter share. */
@@ -57,6 +57,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.settings = settings;
     this.downstream = downstream;
     this.info = new StreamInfo(connection, noRequest(), performance.timeOrigin + performance.now(), settings.now());
+    this.info.tcp = true;
     this.context = {
       downstream: connection,
       hash: undefined,
@@ -68,7 +69,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.lastActivity = settings.now();
     // Nothing is read before the upstream is there: early bytes wait in the kernel.
     downstream.pause();
-    downstream.on('error', () => this.abort());
+    downstream.on('error', (error) => this.abort(isReset(error)));
     downstream.on('close', () => this.onDownstreamClosed());
   }
 
@@ -90,6 +91,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     }
     this.cluster = cluster;
     this.info.cluster = cluster.name;
+    this.info.clusterStatName = cluster.config.altStatName ?? cluster.name;
     this.armIdle(idleTimeoutMs);
     if (maxDurationMs !== undefined && maxDurationMs > 0) {
       this.durationTimer = setTimeout(() => this.onMaxDuration(), Math.min(maxDurationMs, 2 ** 31 - 1)).unref();
@@ -112,6 +114,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.info.upstreamLocalAddress = connection.localAddress;
     this.info.upstreamTls = connection.tls;
     this.lastActivity = this.settings.now();
+    socket.on('error', (error) => this.onUpstreamError(error));
     socket.on('close', () => this.onUpstreamClosed());
     relay(this.downstream, socket, this);
     this.downstream.resume();
@@ -122,6 +125,8 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.info.endpoint = host?.endpoint;
     this.info.upstreamTransportFailureReason = details;
     if (reason === 'overflow') {
+      // Nothing was tried.
+      this.info.attemptCount = --this.attempts;
       this.refuse(ResponseFlag.UpstreamOverflow);
       return;
     }
@@ -173,16 +178,27 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
 
   private refuse(flag: number): void {
     this.info.flags |= flag;
+    // Before anything was tried the caller sees an end; later what it sent unread resets the connection.
+    if (this.attempts === 0) this.downstream.destroySoon();
     this.abort();
   }
 
-  /** Ends both sides at once. */
-  private abort(): void {
+  /** Ends both sides at once. `reset`: one side was reset, and the other learns it in the same way. */
+  private abort(reset = false): void {
     this.pending?.cancel();
     this.pending = undefined;
-    this.downstream.destroy();
-    this.upstream?.destroy();
+    if (this.attempts > 0) this.downstream.destroy();
+    if (this.upstream !== undefined) {
+      if (reset) resetSocket(this.upstream);
+      else this.upstream.destroy();
+    }
     this.finish();
+  }
+
+  private onUpstreamError(error: Error): void {
+    if (!isReset(error) || this.finished) return;
+    this.info.flags |= ResponseFlag.UpstreamRemoteReset;
+    resetSocket(this.downstream);
   }
 
   private onDownstreamClosed(): void {
@@ -212,12 +228,12 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
       return;
     }
     stats.inc(IDLE_TIMEOUT);
-    this.info.flags |= ResponseFlag.StreamIdleTimeout;
     this.abort();
   }
 
   private onMaxDuration(): void {
     this.settings.stats.inc(MAX_DURATION);
+    this.info.flags |= ResponseFlag.DurationTimeout;
     this.info.connectionTerminationDetails = 'max_connection_duration_reached';
     this.abort();
   }
