@@ -1,20 +1,17 @@
 /** What the admin interface shows, read from the wired parts. */
 
-import { type Any, decodeMessage, toJson } from '../protos/index.ts';
-import { redactResource } from '../xds-client/decode/index.ts';
+import type { Node } from '../xds-client/model/bootstrap.ts';
 import type { Json } from '../xds-client/model/common.ts';
-import { RESOURCE_TYPES, type ResourceKind } from '../xds-client/resource-types.ts';
-import type { AdminSources, DumpedKind, DumpedResource } from './admin/sources.ts';
+import type { AdminSources } from './admin/sources.ts';
 import type { App } from './app.ts';
 import { clusterStatuses } from './cluster/status.ts';
+import { configDump } from './config-dump.ts';
 import { parseLogLevel } from './log.ts';
-import { FULL_VERSION } from './version.ts';
-
-const BOOTSTRAP = 'envoy.config.bootstrap.v3.Bootstrap';
+import { FULL_VERSION, VERSION } from './version.ts';
 
 export function adminSources(app: App): AdminSources {
   const { context } = app;
-  const { bootstrap, message } = context.loaded;
+  const { bootstrap } = context.loaded;
   return {
     stats: app.stats,
     serverInfo: () => ({
@@ -22,22 +19,9 @@ export function adminSources(app: App): AdminSources {
       state: app.state,
       uptimeSeconds: Math.floor((Date.now() - app.startedAt) / 1000),
       commandLineOptions: { config_path: context.options.configPath ?? '', concurrency: context.options.concurrency },
-      node: { id: bootstrap.node.id, cluster: bootstrap.node.cluster, metadata: bootstrap.node.metadata },
+      node: nodeJson(bootstrap.node),
     }),
-    configDump: () => ({
-      bootstrap: {
-        resource: () => ({
-          '@type': `type.googleapis.com/${BOOTSTRAP}`,
-          ...(toJson(BOOTSTRAP, redactResource(BOOTSTRAP, message)) as { [key: string]: Json }),
-        }),
-        lastUpdated: app.startedAt,
-      },
-      clusters: dumped(app, 'cluster', message.static_resources?.clusters ?? []),
-      listeners: dumped(app, 'listener', message.static_resources?.listeners ?? []),
-      routes: dumped(app, 'routes', []),
-      endpoints: dumped(app, 'endpoints', []),
-      secrets: dumped(app, 'secret', message.static_resources?.secrets ?? []),
-    }),
+    configDump: () => configDump(app),
     clusters: () => {
       const fixed = new Set(bootstrap.clusters.map(({ name }) => name));
       return clusterStatuses(app.directory).map((status) => ({ ...status, addedViaApi: !fixed.has(status.name) }));
@@ -73,54 +57,20 @@ export function adminSources(app: App): AdminSources {
   };
 }
 
-function dumped(app: App, kind: ResourceKind, fixed: readonly { readonly name?: string }[]): DumpedKind {
-  const type = RESOURCE_TYPES[kind].message;
-  const json = (object: object): Json => ({
-    '@type': `type.googleapis.com/${type}`,
-    ...(toJson(type, redactResource(type, { ...object })) as { [key: string]: Json }),
-  });
-  const dynamic: DumpedResource[] = [];
-  let versionInfo = '';
-  const decoded = (any: Any) => () => json(decodeMessage(type, any.value ?? Buffer.alloc(0)));
-  for (const subscription of app.configuration.subscriptions(kind)) {
-    versionInfo = subscription.acceptedVersion() || versionInfo;
-    const refused = subscription.refused();
-    for (const [name, held] of subscription.held()) {
-      const error = refused.get(name);
-      dynamic.push({
-        name,
-        resource: decoded(held.any),
-        versionInfo: held.version,
-        lastUpdated: held.updatedAt,
-        state: 'active',
-        error:
-          error === undefined
-            ? undefined
-            : { details: error.details, versionInfo: error.version, lastUpdateAttempt: error.refusedAt },
-      });
-    }
-    for (const [name, error] of refused) {
-      if (subscription.held().has(name)) continue;
-      dynamic.push({
-        name,
-        resource: undefined,
-        versionInfo: '',
-        lastUpdated: 0,
-        state: 'warming',
-        error: { details: error.details, versionInfo: error.version, lastUpdateAttempt: error.refusedAt },
-      });
-    }
-  }
+/** envoy.config.core.v3.Node, with the members that Envoy always prints. */
+function nodeJson({ id, cluster, metadata, locality }: Node): { readonly [name: string]: Json } {
   return {
-    versionInfo,
-    static: fixed.map((object) => ({
-      name: object.name ?? '',
-      resource: () => json(object),
-      versionInfo: '',
-      lastUpdated: app.startedAt,
-      state: 'active',
-      error: undefined,
-    })),
-    dynamic,
+    id,
+    cluster,
+    metadata,
+    ...(locality === undefined
+      ? {}
+      : { locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone } }),
+    user_agent_name: 'tollway',
+    user_agent_version: VERSION,
+    extensions: [],
+    client_features: [],
+    listening_addresses: [],
+    dynamic_parameters: {},
   };
 }

@@ -29,6 +29,7 @@ import { FILESYSTEM_STATS } from './observe/stats/families.ts';
 import { MainStats } from './observe/stats/main-stats.ts';
 import { TraceExporter } from './observe/tracing/exporter.ts';
 import { SecretManager } from './secrets/secret-manager.ts';
+import { keepServerStats } from './server-stats.ts';
 import { Unsupported } from './unsupported.ts';
 import { addressText } from './upstream/contract.ts';
 import { VERSION } from './version.ts';
@@ -68,6 +69,7 @@ export class App {
   private initialized = false;
   private draining = false;
   private lastBusyAt = 0;
+  private drainingListeners = 0;
   private readonly streams = new Map<number, number>();
 
   constructor(context: AppContext) {
@@ -128,7 +130,10 @@ export class App {
         config.error({ key }, `tls material cannot be used, the last good one stays: ${message}`),
     });
     this.board = new ListenerBoard(this.pool.size, {
-      up: () => this.named.inc('listener_manager.listener_create_success'),
+      // Once a worker, as it was made once a worker.
+      up: () => {
+        for (let i = 0; i < this.pool.size; i++) this.named.inc('listener_manager.listener_create_success');
+      },
       failed: (listener, message) => {
         this.named.inc('listener_manager.listener_create_failure');
         config.error({ listener: listener.name }, `listener "${listener.name}" cannot serve: ${message}`);
@@ -162,7 +167,7 @@ export class App {
   async start(): Promise<void> {
     const { bootstrap } = this.context.loaded;
     if (bootstrap.admin !== undefined) await this.listenAdmin(bootstrap.admin.address);
-    this.stats.beforeScrape(() => this.directory.refreshGauges());
+    this.keepStats();
     setInterval(() => this.stats.endInterval(), bootstrap.statsFlushIntervalMs || 5_000).unref();
     this.state = 'INITIALIZING';
     this.pool.broadcast({ type: 'runtime', json: JSON.stringify(bootstrap.runtime) });
@@ -187,7 +192,11 @@ export class App {
     const drainMs = this.context.options.drainTimeS * 1000;
     this.pool.broadcast({ type: 'drain', inboundOnly, strategy: this.context.options.drainStrategy, drainMs });
     if (skipExit) return;
-    const stopListening = (): void => this.pool.broadcast({ type: 'stop-listening', inboundOnly });
+    const stopListening = (): void => {
+      for (let left = this.board.count(inboundOnly); left > 0; left--)
+        this.named.inc('listener_manager.listener_stopped');
+      this.pool.broadcast({ type: 'stop-listening', inboundOnly });
+    };
     if (graceful) setTimeout(stopListening, drainMs).unref();
     else stopListening();
   }
@@ -252,7 +261,10 @@ export class App {
         resolution: this.resolution,
         secrets: this.secrets,
         onListener: (listener) => this.board.sent(listener),
-        onListenerRemoved: (name) => this.board.removed(name),
+        onListenerRemoved: (name) => {
+          this.board.removed(name);
+          this.drainingListener();
+        },
         onInitialized: () => {
           this.initialized = true;
           this.maybeLive();
@@ -262,10 +274,38 @@ export class App {
     }
   }
 
+  private keepStats(): void {
+    const { loaded, options } = this.context;
+    this.stats.beforeScrape(() => this.directory.refreshGauges());
+    keepServerStats(this.stats, {
+      concurrency: options.concurrency,
+      startedAt: this.startedAt,
+      runtimeKeys: Object.keys(loaded.bootstrap.runtime).length,
+      state: () => this.state,
+      certificates: () =>
+        this.secrets
+          .certificates()
+          .flatMap(({ ca, chain }) => [ca, chain].flatMap((one) => (one === undefined ? [] : [one.pem]))),
+    });
+    this.named.set('listener_manager.workers_started', 1);
+  }
+
+  /** A removed listener's connections have the drain time to end. */
+  private drainingListener(): void {
+    const set = (by: number): void => {
+      this.drainingListeners += by;
+      this.named.set('listener_manager.total_listeners_draining', this.drainingListeners);
+    };
+    set(1);
+    setTimeout(() => set(-1), this.context.options.drainTimeS * 1000).unref();
+  }
+
   private maybeLive(): void {
     if (!this.initialized || !this.board.settled || this.state !== 'INITIALIZING') return;
     this.state = 'LIVE';
-    this.log.info({ ms: Math.round(performance.now()) }, 'ready');
+    const ms = Math.round(performance.now());
+    this.stats.histogram('server.initialization_time_ms').record(ms);
+    this.log.info({ ms }, 'ready');
   }
 
   private happened(event: XdsEvent, log: ComponentLog): void {
@@ -297,6 +337,9 @@ export class App {
         return;
       case 'log':
         this.context.log.write({ ...message, time: Date.now() });
+        return;
+      case 'stopped':
+        this.stats.workerEnded(worker);
         return;
       case 'drained':
         this.streams.set(worker, message.streams);

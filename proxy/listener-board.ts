@@ -6,6 +6,7 @@ import type { FromWorker } from './messages.ts';
 export interface BoardListener {
   readonly name: string;
   readonly addresses: readonly Address[];
+  readonly inbound: boolean;
 }
 
 export interface BoardEvents {
@@ -61,10 +62,20 @@ export class ListenerBoard {
     queue.splice(queue.indexOf(one), 1);
     if (queue.length === 0) this.waiting.delete(message.name);
     if (one.failure === undefined) {
-      this.bound.set(message.name, { name: message.name, addresses: one.addresses.map(addressOf) });
+      this.bound.set(message.name, {
+        name: message.name,
+        addresses: one.addresses.map(addressOf),
+        inbound: one.listener.trafficDirection === 'inbound',
+      });
       this.events.up(one.listener);
     } else this.events.failed(one.listener, one.failure);
     if (this.settled) this.events.settled();
+  }
+
+  /** Listeners that serve, or the inbound ones of them. */
+  count(inboundOnly: boolean): number {
+    if (!inboundOnly) return this.bound.size;
+    return this.list().filter(({ inbound }) => inbound).length;
   }
 
   list(): readonly BoardListener[] {

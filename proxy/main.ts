@@ -31,6 +31,10 @@ async function main(options: Options): Promise<void> {
     const loaded = loadBootstrap({ ...options, allowUnknownFields: options.allowUnknownStaticFields }, (message) =>
       decodeBootstrap(message, BOOTSTRAP_CHECKS),
     );
+    if (options.withoutEffect.length > 0) {
+      const flags = options.withoutEffect.map((flag) => `--${flag}`).join(', ');
+      mainLog.info({}, `accepted for compatibility, changes nothing: ${flags}`);
+    }
     for (const warning of loaded.warnings) mainLog.warning({}, problemText(warning));
     if (options.mode === 'validate') {
       stdout.write(`configuration '${options.configPath ?? '--config-yaml'}' OK\n`);

@@ -58,7 +58,12 @@ test('takes the command line istio gives to a sidecar', () => {
   );
   assert.equal(taken.drainStrategy, 'immediate');
   assert.deepEqual(taken.componentLogLevels, { misc: 'error' });
-  assert.deepEqual(taken.withoutEffect, ['disable-hot-restart']);
+  assert.deepEqual(taken.withoutEffect, [
+    'local-address-ip-version',
+    'file-flush-interval-msec',
+    'skip-deprecated-logs',
+    'disable-hot-restart',
+  ]);
   assert.equal(taken.allowUnknownStaticFields, true);
 });
 

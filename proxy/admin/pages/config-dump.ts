@@ -61,7 +61,7 @@ function answer(dump: ConfigDump, parameters: URLSearchParams): Answer {
     const paths = mask.split(',').map((path) => path.trim().split('.'));
     const masked = chosen.map((config) => applyMask(config, paths)).filter((config) => config !== undefined);
     if (masked.length === 0 && chosen.length > 0)
-      return failure(400, `FieldMask ${mask} could not be successfully used.`);
+      return failure(400, `FieldMask ${mask} could not be successfully applied to any configs.`);
     chosen = masked;
   }
   const body = JSON.stringify(
@@ -101,7 +101,8 @@ function configs(dump: ConfigDump, filter: NameFilter | undefined, includeEds: b
   if (includeEds) {
     out.push(
       section('EndpointsConfigDump', '', {
-        static_endpoint_configs: keep(endpoints.static).map((one) => plainMember('endpoint_config', one)),
+        // Envoy does not say since when.
+        static_endpoint_configs: keep(endpoints.static).map((one) => ({ endpoint_config: one.resource?.() ?? {} })),
         dynamic_endpoint_configs: keep(endpoints.dynamic).map((one) => versioned('endpoint_config', one)),
       }),
     );

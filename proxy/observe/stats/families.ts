@@ -65,6 +65,7 @@ const LISTENER_MANAGER_GAUGES = [
   'total_listeners_active',
   'total_listeners_draining',
   'total_listeners_warming',
+  'workers_pinned',
   'workers_started',
 ] as const;
 /** Under `listener_manager.`. */

@@ -110,6 +110,13 @@ export class MainStats implements StatsStore {
     return undefined;
   }
 
+  /** One statistic summed over all the prefixes that its family stands under. */
+  total(family: StatFamily, index: number): number {
+    let sum = 0;
+    for (const run of this.blocks.get(this.intern(family.names, family.kinds))?.values() ?? []) sum += run.value(index);
+    return sum;
+  }
+
   /** Everything but histograms and texts, grouped by prefix and sorted by it, after the hooks have run. */
   groups(): readonly StatGroup[] {
     for (const hook of this.hooks) hook();
