@@ -10,8 +10,11 @@ import type { RouteConfiguration } from './model/route.ts';
 import type { Secret } from './model/tls.ts';
 
 export type ConfigChange =
-  /** A secret came or changed: resolve it, then call `secretReady` with its key. Not for logs. */
-  | { readonly type: 'secret'; readonly name: string; readonly secret: Secret }
+  /**
+   * A secret came or changed: resolve it, then call `secretReady` with its key. Not for logs. `source`: wants.ts `sourceKey`,
+   * or `STATIC_SOURCE` for the bootstrap's own.
+   */
+  | { readonly type: 'secret'; readonly name: string; readonly source: string; readonly secret: Secret }
   /**
    * Resolve this cluster's names from now on, instead of what was resolved under its name before, and call `dnsResolved`
    * with this very object. It may be warming: it is not served by this. Ends when the name is removed, or when a `cluster`

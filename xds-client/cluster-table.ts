@@ -183,7 +183,8 @@ export class ClusterTable {
     changes.push({ type: 'resolve', name, cluster });
   }
 
-  private all(): Cluster[] {
+  /** Serving and warming. */
+  all(): Cluster[] {
     return [...this.entries.values()].flatMap(({ serving, warming }) => [
       ...(serving === undefined ? [] : [serving.cluster]),
       ...(warming === undefined ? [] : [warming]),

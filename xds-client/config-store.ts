@@ -14,7 +14,7 @@ import type { Listener } from './model/listener.ts';
 import type { Secret } from './model/tls.ts';
 import { RemovalGrace } from './removal-grace.ts';
 import type { NamedResource, ResourceKind, ResourceName, SecretUser } from './resource-types.ts';
-import { SecretTable } from './secret-table.ts';
+import { SecretTable, STATIC_SOURCE } from './secret-table.ts';
 import { Startup } from './startup.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, type Want, wantsOf } from './wants.ts';
 
@@ -42,6 +42,8 @@ export interface ConfigUpdate {
   readonly absent: readonly ResourceName[];
   /** Kinds that were answered, well or badly: the wait for a first answer is over. */
   readonly answered: readonly ResourceKind[];
+  /** wants.ts `sourceKey`. Default `ads`. */
+  readonly source?: string;
 }
 
 export interface ResourceCounts {
@@ -69,7 +71,7 @@ export class ConfigStore {
   start(now: number): readonly ConfigChange[] {
     const changes: ConfigChange[] = [];
     this.startup.begin(now);
-    for (const secret of this.options.secrets) this.secrets.put(secret.name, secret, changes);
+    for (const secret of this.options.secrets) this.secrets.put(STATIC_SOURCE, secret.name, secret, changes);
     for (const cluster of this.options.clusters) this.clusters.put(cluster.name, cluster, true, changes);
     for (const listener of this.options.listeners) this.listeners.put(listener.name, listener, true);
     this.wants = undefined;
@@ -79,10 +81,11 @@ export class ConfigStore {
   apply(update: ConfigUpdate, now: number): readonly ConfigChange[] {
     const changes: ConfigChange[] = [];
     // Clusters before their endpoints: an assignment that no cluster asks for is not kept.
-    for (const resource of update.changed) if (resource.kind === 'cluster') this.put(resource, changes);
-    for (const resource of update.changed) if (resource.kind !== 'cluster') this.put(resource, changes);
+    const { source = 'ads' } = update;
+    for (const resource of update.changed) if (resource.kind === 'cluster') this.put(resource, source, changes);
+    for (const resource of update.changed) if (resource.kind !== 'cluster') this.put(resource, source, changes);
     for (const { kind, name } of update.removed) this.remove(kind, name, changes, now);
-    for (const { kind, name } of update.absent) this.giveUp(kind, name);
+    for (const { kind, name } of update.absent) this.giveUp(kind, name, source);
     for (const kind of update.answered) this.startup.answered(kind, now);
     return this.settle(changes, now);
   }
@@ -98,6 +101,20 @@ export class ConfigStore {
   secretReady(key: string, now: number): readonly ConfigChange[] {
     this.secrets.ready(key);
     return this.settle([], now);
+  }
+
+  /** All that needs TLS material: what serves, and what waits to. */
+  secretUsers(): readonly SecretUser[] {
+    return [
+      ...this.clusters.all().map((value) => ({ kind: 'cluster', value }) as const),
+      ...this.listeners.all().map((value) => ({ kind: 'listener', value }) as const),
+    ];
+  }
+
+  /** Resources have gone, and the material behind these keys with them. */
+  secretsReleased(keys: readonly string[]): void {
+    this.secrets.released(keys);
+    this.secrets.retain(this.secretUsers());
   }
 
   /** What time alone brings: ends of waits. Call it at `nextDeadline`. */
@@ -118,7 +135,7 @@ export class ConfigStore {
       endpoints: this.clusters.assignmentReferences(),
       routes: this.listeners.routeReferences(),
       secrets: [...this.clusters.secretReferences(), ...this.listeners.secretReferences()].filter(
-        ({ name, source }) => !(source.kind === 'self' && this.secrets.has(name)),
+        (reference) => !this.secrets.isStatic(reference),
       ),
     });
     return this.wants;
@@ -168,11 +185,11 @@ export class ConfigStore {
     return this.listeners.statPrefixes(routes);
   }
 
-  private put(resource: NamedResource, changes: ConfigChange[]): void {
+  private put(resource: NamedResource, source: string, changes: ConfigChange[]): void {
     const { kind, name } = resource;
     switch (kind) {
       case 'secret':
-        this.secrets.put(name, resource.value, changes);
+        this.secrets.put(source, name, resource.value, changes);
         break;
       case 'cluster':
         this.leaving.cancel(name);
@@ -212,10 +229,10 @@ export class ConfigStore {
     }
   }
 
-  private giveUp(kind: ResourceKind, name: string): void {
+  private giveUp(kind: ResourceKind, name: string, source: string): void {
     if (kind === 'endpoints') this.clusters.giveUp(name);
     if (kind === 'routes') this.listeners.giveUp(name);
-    if (kind === 'secret') this.secrets.giveUp(name);
+    if (kind === 'secret') this.secrets.giveUp(source, name);
   }
 
   private settle(changes: ConfigChange[], now: number): readonly ConfigChange[] {

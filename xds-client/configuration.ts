@@ -13,7 +13,13 @@ import type { Cluster } from './model/cluster.ts';
 import type { ConfigSource } from './model/common.ts';
 import type { Assignment } from './model/endpoint.ts';
 import type { ResourceDecoder } from './resource-decoder.ts';
-import { AGGREGATED_METHOD, RESOURCE_TYPES, type Resource, type ResourceKind } from './resource-types.ts';
+import {
+  AGGREGATED_METHOD,
+  RESOURCE_TYPES,
+  type Resource,
+  type ResourceKind,
+  type SecretUser,
+} from './resource-types.ts';
 import { XdsStream, type XdsStreamOptions } from './stream.ts';
 import type { Subscription, Wanted } from './subscription.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, sourceKey, type Want } from './wants.ts';
@@ -80,6 +86,16 @@ export class Configuration {
   /** The material behind a key of `secretsOf` is loaded. */
   secretReady(key: string): void {
     this.afterwards(this.store.secretReady(key, this.options.clock.now()));
+  }
+
+  /** All that needs TLS material: what serves, and what waits to. */
+  secretUsers(): readonly SecretUser[] {
+    return this.store.secretUsers();
+  }
+
+  /** The material behind these keys was let go, because nothing of `secretUsers` needs it. */
+  secretsReleased(keys: readonly string[]): void {
+    this.store.secretsReleased(keys);
   }
 
   /** All subscriptions of a kind, for `/config_dump`: what is held, refused, missing. */
@@ -164,7 +180,7 @@ export class Configuration {
   private makeSource(key: string, source: ConfigSource): Source {
     const { clock, random, decode, node } = this.options;
     const listener: XdsClientListener = {
-      updated: (update) => this.updated(update),
+      updated: (update) => this.updated({ ...update, source: key }),
       happened: (event) => this.options.onEvent(event),
     };
     if (source.kind === 'path') {

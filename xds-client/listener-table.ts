@@ -136,7 +136,8 @@ export class ListenerTable {
     return { active, warming: this.warming.size };
   }
 
-  private all(): Listener[] {
+  /** Serving and warming. */
+  all(): Listener[] {
     return [...this.entries.values()].flatMap(({ serving, warming }) => [
       ...(serving === undefined ? [] : [serving]),
       ...(warming === undefined ? [] : [warming]),

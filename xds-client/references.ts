@@ -4,6 +4,7 @@ import type { ConfigSource } from './model/common.ts';
 import type { FilterChain, Listener } from './model/listener.ts';
 import type { RouteConfiguration } from './model/route.ts';
 import type { TlsParameters } from './model/tls.ts';
+import type { SecretUser } from './resource-types.ts';
 
 /** A dynamic resource that is referred to, and where it comes from. */
 export interface Reference {
@@ -25,6 +26,11 @@ export function secretsOfCluster(cluster: Cluster): Reference[] {
     if (transportSocket.kind === 'tls') addSecrets(transportSocket.tls.common, found);
   }
   return found;
+}
+
+/** What a listener or cluster needs of SDS and of the bootstrap's secrets. */
+export function secretsOf(user: SecretUser): Reference[] {
+  return user.kind === 'cluster' ? secretsOfCluster(user.value) : secretsOfListener(user.value);
 }
 
 /** The route configurations that the connection managers of every chain ask for. */

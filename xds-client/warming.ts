@@ -16,15 +16,15 @@ export interface SecretFacts {
   /** Keys of all the material the resource needs, also what is in files. */
   readonly keys: readonly string[];
   isReady(key: string): boolean;
-  /** By SDS name: asked for, and not sent in time. */
-  isAbsent(name: string): boolean;
+  /** Asked for, and not sent in time. */
+  isAbsent(reference: Reference): boolean;
 }
 
 /** All material is there, or what is missing was given up on: then handshakes fail, as Envoy's do. */
 function secretsSettled(facts: SecretFacts, references: readonly Reference[]): boolean {
   const missing = facts.keys.filter((key) => !facts.isReady(key)).length;
   if (missing === 0) return true;
-  const absent = new Set(references.map(({ name }) => name).filter((name) => facts.isAbsent(name)));
+  const absent = new Set(references.filter((wanted) => facts.isAbsent(wanted)).map(({ name }) => name));
   return missing <= absent.size;
 }
 

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { ConfigChange } from '../../xds-client/changes.ts';
 import { ConfigStore, type ConfigStoreOptions, type ConfigUpdate } from '../../xds-client/config-store.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
+import type { Secret } from '../../xds-client/model/tls.ts';
 import type { NamedResource } from '../../xds-client/resource-types.ts';
 import { ADS, assignment, chain, cluster, downstreamTls, listener, portsOf, routes, upstreamTls } from './models.ts';
 
@@ -328,3 +329,57 @@ describe('order', () => {
     assert.equal(bench.store.listenerState('l').serving?.name, 'l');
   });
 });
+
+describe('secrets', () => {
+  const secret = (name: string, pin: string): NamedResource => ({ kind: 'secret', name, value: pinned(name, pin) });
+
+  it('of the same name from two sources are two', () => {
+    const bench = new Bench({ secrets: [pinned('default', 'a')] });
+    assert.deepEqual(bench.all.slice(0, 1), ['secret default']);
+    assert.deepEqual(bench.put(secret('default', 'a')), ['secret default']);
+    assert.deepEqual(bench.apply({ changed: [secret('default', 'a')], source: 'path:/sds.yaml' }), ['secret default']);
+    assert.deepEqual(bench.put(secret('default', 'a')), []);
+  });
+
+  it('asked for in vain of one source are not given up on of another', () => {
+    const bench = serving({ ...DYNAMIC, secretsOf: ({ value }) => (value.name === 't' ? ['k1'] : []) });
+    const secure = { ...chain('r'), transportSocket: { kind: 'tls', tls: downstreamTls('cert') } } as const;
+    bench.put({ kind: 'listener', name: 't', value: listener('t', [secure]) });
+    const absent = [{ kind: 'secret', name: 'cert' }] as const;
+    assert.deepEqual(bench.apply({ absent, source: 'grpc:sds-grpc' }), []);
+    assert.deepEqual(bench.apply({ absent }), ['listener t']);
+  });
+
+  it('that were let go are waited for and sent again', () => {
+    const bench = serving({ ...DYNAMIC, secretsOf: ({ value }) => (value.name === 't' ? ['k1'] : []) });
+    const secure = { ...chain('r'), transportSocket: { kind: 'tls', tls: downstreamTls('cert') } } as const;
+    const resource: NamedResource = { kind: 'listener', name: 't', value: listener('t', [secure]) };
+    bench.put(resource);
+    assert.deepEqual(bench.put(secret('cert', 'a')), ['secret cert']);
+    assert.deepEqual(bench.keep(bench.store.secretReady('k1', 0)), ['listener t']);
+    assert.deepEqual(
+      bench.store.secretUsers().map(({ kind, value }) => `${kind} ${value.name}`),
+      ['cluster a', 'listener l', 'listener t'],
+    );
+    bench.apply({ removed: [{ kind: 'listener', name: 't' }] });
+    bench.store.secretsReleased(['k1']);
+    assert.deepEqual(bench.put(resource), []);
+    assert.deepEqual(bench.put(secret('cert', 'a')), ['secret cert']);
+    assert.deepEqual(bench.keep(bench.store.secretReady('k1', 0)), ['listener t']);
+  });
+});
+
+function pinned(name: string, pin: string): Secret {
+  const validation = {
+    trustedCa: undefined,
+    watchedDirectory: undefined,
+    sanMatches: [],
+    certificateHashes: [pin],
+    spkiHashes: [],
+    crl: undefined,
+    allowExpired: false,
+    trustChain: 'verify',
+    maxVerifyDepth: undefined,
+  } as const;
+  return { kind: 'validation', name, validation };
+}
