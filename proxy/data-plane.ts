@@ -151,7 +151,11 @@ export class DataPlane {
         nextConnectionId: () => connections++ * settings.workers + settings.index,
         log: (level, message) => listenerLog[level]({}, message),
       },
-      (name, outcome) => this.post({ type: 'listener-state', name, ...outcome }),
+      (name, outcome) => {
+        // Whoever sees that a listener serves sees its statistics too.
+        this.stats.flush();
+        this.post({ type: 'listener-state', name, ...outcome });
+      },
       settings.drainTimeMs,
     );
   }

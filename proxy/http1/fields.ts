@@ -68,7 +68,8 @@ export function parseFields(
       } else {
         const fault = takeSpecial(kind, value);
         if (fault !== undefined) return fault;
-        if (kind !== FieldKind.Te || value.toLowerCase() !== 'trailers') continue;
+        if (kind !== FieldKind.Te || !acceptsTrailers(value)) continue;
+        value = 'trailers';
       }
     }
     names.push(name);
@@ -94,9 +95,22 @@ function takeSpecial(kind: number, value: string): ProtocolFault | undefined {
     case FieldKind.Upgrade:
       facts.upgrade = facts.upgrade === undefined ? value : `${facts.upgrade}, ${value}`;
       return undefined;
+    case FieldKind.HopByHop:
+      // No standard, but clients that take us for a forward proxy say it so, and Envoy hears it too.
+      if (read.name === 'proxy-connection' && hasToken(value, 'close')) facts.close = true;
+      return undefined;
     default:
       return undefined;
   }
+}
+
+/** Of `TE` one word goes on: that the sender reads trailers. Codings are of this hop. */
+function acceptsTrailers(value: string): boolean {
+  return value === 'trailers' || hasToken(value, 'trailers');
+}
+
+function hasToken(list: string, token: string): boolean {
+  return list.split(',').some((one) => one.trim().toLowerCase() === token);
 }
 
 /** The most fields that one message may nominate for removal, as in Envoy. */

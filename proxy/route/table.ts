@@ -65,9 +65,17 @@ class CompiledHost {
       name,
       tests: headers.map((header) => new HeaderTest(header)),
     }));
-    for (const { name, tests } of this.clusters) if (tests.every((test) => test.matchesRequest(head))) return name;
-    return this.clusters.length === 0 ? undefined : 'other';
+    for (const { name, tests } of this.clusters) if (allMatch(tests, head)) return name;
+    return this.clusters.length === 0 ? undefined : OTHER_VIRTUAL_CLUSTER;
   }
+}
+
+/** What a request is counted under that none of its virtual host's virtual clusters takes. */
+export const OTHER_VIRTUAL_CLUSTER = 'other';
+
+function allMatch(tests: readonly HeaderTest[], head: RequestHead): boolean {
+  for (const test of tests) if (!test.matchesRequest(head)) return false;
+  return true;
 }
 
 /** What `require_tls` answers a request in clear text with. */
@@ -148,7 +156,7 @@ export class RouteTable {
     return this.findHost(authority)?.virtualHost;
   }
 
-  /** The name of the request's virtual cluster: `other` when there are some and none matches. */
+  /** The name of the request's virtual cluster: `OTHER_VIRTUAL_CLUSTER` when there are some and none matches. */
   virtualCluster(head: RequestHead): string | undefined {
     return this.findHost(head.authority)?.virtualCluster(head);
   }

@@ -157,8 +157,7 @@ function replay(kind: ProxyKind, file: string): void {
     for (const golden of tests) {
       test(golden.test_name, async () => {
         const port = proxy.ports.get('ingress') as number;
-        // Tollway does not count virtual clusters yet (docs/support.md says so): only Envoy is held to them.
-        const virtualCluster = kind === 'envoy' ? golden.validate.virtual_cluster_name : undefined;
+        const virtualCluster = golden.validate.virtual_cluster_name;
         const counted =
           virtualCluster === undefined || virtualCluster === '' ? 0 : await countOf(proxy, virtualCluster);
         let seen = await ask(port, upstreams, golden);

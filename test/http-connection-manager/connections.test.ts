@@ -284,7 +284,8 @@ test('local replies change as they are mapped', async () => {
             body: 'try later',
             format: undefined,
             contentType: undefined,
-            headersToAdd: [{ name: 'x-why', value: 'mapped', action: 'append-or-add', keepEmptyValue: false }],
+            // The status that the mapper was asked for, not the one it gives.
+            headersToAdd: [{ name: 'x-why', value: '%RESPONSE_CODE%', action: 'append-or-add', keepEmptyValue: false }],
           },
         ],
       },
@@ -292,7 +293,7 @@ test('local replies change as they are mapped', async () => {
   });
   proxy.setCluster('c', []);
   const reply = await send(proxy.port, get('/'));
-  assert.deepEqual([reply.status, reply.body, reply.headers['x-why']], [502, 'try later (502)', 'mapped']);
+  assert.deepEqual([reply.status, reply.body, reply.headers['x-why']], [502, 'try later (502)', '503']);
 });
 
 test('the decision record names what was chosen and what was tried', async () => {

@@ -53,12 +53,12 @@ support(`${ROUTE}.VirtualHost`, {
     'typed_per_filter_config',
     'include_request_attempt_count',
     'include_attempt_count_in_response',
+    'include_is_timeout_retry_header',
     'retry_policy',
+    'virtual_clusters',
     'per_request_buffer_limit_bytes',
   ],
   ignored: {
-    virtual_clusters: 'statistics of virtual clusters are not kept',
-    include_is_timeout_retry_header: 'x-envoy-is-timeout-retry is not added',
     rate_limits: RATE_LIMITS,
     cors: CORS_POLICY,
     hedge_policy: 'requests are not hedged yet',
@@ -70,6 +70,7 @@ support(`${ROUTE}.VirtualHost`, {
     retry_policy_typed_config: 'retry plugins are not built; use retry_policy',
   },
 });
+support(`${ROUTE}.VirtualCluster`, { acts: ['headers', 'name'] });
 support(`${ROUTE}.Route`, {
   acts: [
     'name',

@@ -76,7 +76,7 @@ export function attemptAttributes(info: StreamInfo): Attributes {
 function upstreamTags(info: StreamInfo, out: Attributes): void {
   if (info.cluster !== undefined) {
     out.upstream_cluster = info.cluster;
-    out['upstream_cluster.name'] = info.cluster;
+    out['upstream_cluster.name'] = info.clusterStatName ?? info.cluster;
   }
   if (isGrpcRequest(info)) {
     const status = grpcStatusOf(info);

@@ -20,6 +20,7 @@ import { mayRepeat, resetCondition, responseCondition } from '../../../policy/re
 import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
 import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
 import { redirectLocation, rewriteHost, rewritePath } from '../../../route/rewrite.ts';
+import { OTHER_VIRTUAL_CLUSTER } from '../../../route/table.ts';
 import { Timer, type TimerTarget } from '../../../timers.ts';
 import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
@@ -47,6 +48,7 @@ const { RQ_TOTAL, NO_ROUTE, NO_CLUSTER, RQ_DIRECT_RESPONSE, RQ_RESET_AFTER_DOWNS
 
 const GLOBAL_TIMER = 0;
 const BACKOFF_TIMER = 1;
+const ALT_RESPONSE = 'x-envoy-upstream-rq-timeout-alt-response';
 
 export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, LoadBalancerContext {
   // LoadBalancerContext: the stream is its own, so that a choice allocates nothing.
@@ -95,6 +97,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
 
   private globalMs = 0;
   private perTryMs = 0;
+  /** 204 where an internal caller asked for it (`x-envoy-upstream-rq-timeout-alt-response`). */
+  private timeoutStatus = 504;
   private timer: Timer | undefined = undefined;
   private backoff: Timer | undefined = undefined;
 
@@ -138,6 +142,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.cluster = cluster;
     this.responses = router.responsesOf(cluster);
     info.cluster = cluster.name;
+    info.clusterStatName = cluster.config.altStatName ?? cluster.name;
     this.internal = head.headers.get('x-envoy-internal') === 'true';
     this.countScopes(matched);
     this.metadataMatch = plan.metadataMatch;
@@ -214,14 +219,12 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     if (virtualHost.virtualClusters.length > 0) {
       const name = this.sink.virtualCluster();
       if (name !== undefined) {
-        this.info.virtualClusterName = name === 'other' ? undefined : name;
+        this.info.virtualClusterName = name === OTHER_VIRTUAL_CLUSTER ? undefined : name;
         this.virtualCluster = this.router.virtualClusterOf(virtualHost, name);
-        this.virtualCluster.total.inc();
       }
     }
     if (route.statPrefix !== undefined) {
       this.routeScope = this.router.routeScopeOf(virtualHost, route.statPrefix);
-      this.routeScope.total.inc();
     }
   }
 
@@ -231,6 +234,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
       action.grpcTimeoutHeaderMaxMs !== undefined &&
       (headers.get('content-type')?.startsWith('application/grpc') ?? false);
     this.globalMs = globalTimeout(action, headers, grpc);
+    if (this.internal && headers.remove(ALT_RESPONSE)) this.timeoutStatus = 204;
     this.perTryMs = perTryTimeout(plan.retryPolicy, headers, this.globalMs);
     const retry = retryForRequest(plan.retry, head);
     if (retry !== undefined) {
@@ -287,11 +291,11 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     const { virtualHost } = (this.matched as MatchedRoute).decision;
     if (virtualHost.includeRequestAttemptCount) {
       head.headers.set('x-envoy-attempt-count', String(info.attemptCount));
+    }
     if (info.attemptCount > 1 && virtualHost.includeIsTimeoutRetryHeader) {
       head.headers.set('x-envoy-is-timeout-retry', this.timedOut ? 'true' : 'false');
     }
     this.timedOut = false;
-    }
     const host = cluster.choose(this, action.priority);
     if (host === undefined) {
       info.flags |= ResponseFlag.NoHealthyUpstream;
@@ -314,6 +318,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     info.upstreamLocalAddress = connection.localAddress;
     info.upstreamProtocol = connection.protocol;
     info.upstreamTls = connection.tls;
+    this.virtualCluster?.total.inc();
+    this.routeScope?.total.inc();
     info.upstreamRequestFirstByteAt = this.router.dependencies.now();
     const { body, trailers } = this;
     const pieces = body === undefined ? 0 : body.length;
@@ -342,6 +348,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
   }
 
   onAttemptInformational(head: ResponseHead): void {
+    this.countCode(head.status);
     if (!this.responseStarted) this.sink.sendInformational(head);
   }
 
@@ -382,6 +389,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     if ((this.matched as MatchedRoute).decision.virtualHost.includeAttemptCountInResponse) {
       headers.set('x-envoy-attempt-count', String(info.attemptCount));
     }
+    info.response = head;
     this.plan?.changeResponse(headers, info);
     info.responseCodeDetails = Details.viaUpstream;
     this.responseStarted = true;
@@ -413,9 +421,9 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     const broken = reason === 'protocol-error';
     const transport = details === undefined || broken ? undefined : underscored(details);
     if (transport !== undefined) info.upstreamTransportFailureReason = transport;
+    const outcome = broken && details !== undefined ? `${reason}: ${details}` : reason;
     if (this.responseStarted) {
       info.flags |= flagOfReset(reason);
-    const outcome = broken && details !== undefined ? `${reason}: ${details}` : reason;
       info.responseCodeDetails = detailsOfReset(reason, true, transport);
       this.record(attempt, known, outcome, 'the response had begun');
       this.resetDownstream();
@@ -456,7 +464,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.timedOut = true;
     if (this.retryAfterReset(attempt, 'local-reset', known, 'local-reset')) return;
     info.flags |= ResponseFlag.UpstreamRequestTimeout;
-    this.reply(504, Body.requestTimeout, details);
+    this.replyTimeout(details);
   }
 
   onTimer(kind: number): void {
@@ -481,7 +489,11 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     if (this.responseStarted) {
       info.responseCodeDetails = Details.responseTimeout;
       this.resetDownstream();
-    } else this.reply(504, Body.requestTimeout, Details.responseTimeout);
+    } else this.replyTimeout(Details.responseTimeout);
+  }
+
+  private replyTimeout(details: string): void {
+    this.reply(this.timeoutStatus, this.timeoutStatus === 504 ? Body.requestTimeout : '', details);
   }
 
   // Retry.

@@ -2,9 +2,11 @@
  * The router: what every request of one connection manager shares. The work on one request is in ./router-stream.ts.
  */
 import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
-import type { VirtualHost } from '../../../../xds-client/model/route.ts';
+import type { RouteConfiguration, VirtualHost } from '../../../../xds-client/model/route.ts';
+import { statPrefix } from '../../../cluster/stats.ts';
 import type { StatBlock, StatsStore } from '../../../observe/stats/contract.ts';
 import type { Tracer } from '../../../observe/tracing/contract.ts';
+import { OTHER_VIRTUAL_CLUSTER } from '../../../route/table.ts';
 import type { TimerWheel } from '../../../timers.ts';
 import type { ClusterHandle, ClusterTable } from '../../../upstream/contract.ts';
 import type { RequestSink, ResponseSink } from '../stream-ends.ts';
@@ -48,7 +50,8 @@ export class Router {
   /** Replay limit where neither route nor virtual host sets one. */
   readonly bufferLimitBytes: number;
   private readonly clusters = new Map<string, CountedCluster>();
-  private readonly named = new Map<string, NamedResponses>();
+  private readonly virtualClusters = new WeakMap<VirtualHost, Map<string, NamedResponses>>();
+  private readonly routeScopes = new WeakMap<VirtualHost, Map<string, NamedResponses>>();
 
   constructor(
     dependencies: RouterDependencies,
@@ -71,25 +74,45 @@ export class Router {
   responsesOf(cluster: ClusterHandle): ClusterResponses {
     const known = this.clusters.get(cluster.name);
     if (known !== undefined && known.block === cluster.stats) return known.responses;
-    const prefix = `cluster.${cluster.config.altStatName ?? cluster.name}.`;
-    const responses = new ClusterResponses(this.dependencies.stats, prefix);
+    const responses = new ClusterResponses(this.dependencies.stats, statPrefix(cluster.config));
     this.clusters.set(cluster.name, { block: cluster.stats, responses });
     return responses;
   }
 
+  /** Names what the virtual clusters and named routes of a table are counted under, so that it shows before the first request. */
+  declare(table: RouteConfiguration): void {
+    for (const virtualHost of table.virtualHosts) {
+      const { virtualClusters } = virtualHost;
+      for (const { name } of virtualClusters) this.virtualClusterOf(virtualHost, name);
+      if (virtualClusters.length > 0) this.virtualClusterOf(virtualHost, OTHER_VIRTUAL_CLUSTER);
+      for (const { statPrefix } of virtualHost.routes)
+        if (statPrefix !== undefined) this.routeScopeOf(virtualHost, statPrefix);
+    }
+  }
+
   virtualClusterOf(virtualHost: VirtualHost, name: string): NamedResponses {
-    return this.scope(`vhost.${virtualHost.name}.vcluster.${name}.`);
+    return this.named(this.virtualClusters, virtualHost, 'vcluster', name);
   }
 
   routeScopeOf(virtualHost: VirtualHost, statPrefix: string): NamedResponses {
-    return this.scope(`vhost.${virtualHost.name}.route.${statPrefix}.`);
+    return this.named(this.routeScopes, virtualHost, 'route', statPrefix);
   }
 
-  private scope(prefix: string): NamedResponses {
-    let scope = this.named.get(prefix);
+  private named(
+    scopes: WeakMap<VirtualHost, Map<string, NamedResponses>>,
+    virtualHost: VirtualHost,
+    kind: 'vcluster' | 'route',
+    name: string,
+  ): NamedResponses {
+    let known = scopes.get(virtualHost);
+    if (known === undefined) {
+      known = new Map();
+      scopes.set(virtualHost, known);
+    }
+    let scope = known.get(name);
     if (scope === undefined) {
-      scope = new NamedResponses(this.dependencies.stats, prefix);
-      this.named.set(prefix, scope);
+      scope = new NamedResponses(this.dependencies.stats, `vhost.${virtualHost.name}.${kind}.${name}.`);
+      known.set(name, scope);
     }
     return scope;
   }

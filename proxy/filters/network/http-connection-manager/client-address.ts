@@ -26,37 +26,22 @@ export class InternalAddresses {
   }
 }
 
-/** The address that stands `hops` before the end of `x-forwarded-for`; `undefined`: none, or it is no address. */
-export function addressFromForwardedFor(headers: HeaderMap, hops: number): string | undefined {
-  const value = headers.joined('x-forwarded-for');
-  if (value === undefined) return undefined;
+/** The field's value. Several fields become one, so that whoever reads only the first sees every hop. */
+export function joinForwardedFor(headers: HeaderMap): string | undefined {
+  const first = headers.get('x-forwarded-for');
+  if (first === undefined) return undefined;
+  const all = headers.joined('x-forwarded-for') as string;
+  if (all !== first) headers.set('x-forwarded-for', all);
+  return all;
+}
+
+/** The address that stands `hops` before the end of `x-forwarded-for`; `undefined`: none, or no bare address. */
+export function addressFromForwardedFor(value: string, hops: number): string | undefined {
   const parts = value.split(',');
   const wanted = parts[parts.length - 1 - hops]?.trim();
-  if (wanted === undefined) return undefined;
-  const bare = withoutPort(wanted);
-  return isIP(bare) === 0 ? undefined : bare;
-}
-
-/** Whether the field holds one address only: a request that passed no proxy before us. */
-export function isSingleForwardedFor(headers: HeaderMap): boolean {
-  const value = headers.joined('x-forwarded-for');
-  return value !== undefined && !value.includes(',');
-}
-
-export function appendForwardedFor(headers: HeaderMap, address: string): void {
-  const before = headers.joined('x-forwarded-for');
-  headers.set('x-forwarded-for', before === undefined || before === '' ? address : `${before},${address}`);
+  return wanted === undefined || isIP(wanted) === 0 ? undefined : wanted;
 }
 
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
-}
-
-function withoutPort(text: string): string {
-  if (text.startsWith('[')) {
-    const end = text.indexOf(']');
-    return end < 0 ? text : text.slice(1, end);
-  }
-  const colon = text.indexOf(':');
-  return colon >= 0 && text.indexOf(':', colon + 1) < 0 ? text.slice(0, colon) : text;
 }

@@ -57,6 +57,8 @@ export class LocalReplies {
     let format = this.format;
     for (const mapper of this.mappers) {
       if (!mapper.matches(info)) continue;
+      // Before the status changes: `%RESPONSE_CODE%` in a header is the one that the mapper was asked for.
+      mapper.headers.apply(head.headers, info);
       if (mapper.status !== undefined) head.status = mapper.status;
       if (mapper.body !== undefined) body = mapper.body;
       if (mapper.format !== undefined) {
@@ -64,7 +66,6 @@ export class LocalReplies {
         contentType = mapper.contentType ?? 'text/plain';
       }
       if (mapper.contentType !== undefined) contentType = mapper.contentType;
-      mapper.headers.apply(head.headers, info);
       break;
     }
     if (format !== undefined) body = format(info, { localReplyBody: body });

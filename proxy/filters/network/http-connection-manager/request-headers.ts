@@ -4,13 +4,7 @@
  */
 import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
 import type { HeaderMap, RequestHead } from '../../../http/headers.ts';
-import {
-  addressFromForwardedFor,
-  appendForwardedFor,
-  type InternalAddresses,
-  isLoopback,
-  isSingleForwardedFor,
-} from './client-address.ts';
+import { addressFromForwardedFor, type InternalAddresses, isLoopback, joinForwardedFor } from './client-address.ts';
 import { applyClientCert } from './client-cert.ts';
 
 /** What a connection contributes, worked out once for all its requests. */
@@ -58,41 +52,52 @@ const INTERNAL_ONLY = new Set([
 ]);
 
 /**
- * Changes `head` in place. Returns the address that stands for the client in logs: the connection's own, unless a
- * trusted hop named another.
+ * Changes `head` in place. Returns the address that stands for the client where a hop before us named one; `undefined`:
+ * the connection's own does.
  */
 export function mutateRequest(
   head: RequestHead,
   connection: ConnectionFacts,
   rules: RequestRules,
   internalOnlyHeaders: readonly string[],
-): string {
+): string | undefined {
   const { config } = rules;
   const { headers } = head;
+  const forwardedFor = joinForwardedFor(headers);
+  let named: string | undefined;
   let client: string | undefined;
   let single: boolean;
   if (config.useRemoteAddress) {
-    single = !headers.has('x-forwarded-for');
-    if (config.xffNumTrustedHops > 0) client = addressFromForwardedFor(headers, config.xffNumTrustedHops - 1);
-    client ??= connection.remoteAddress;
+    const { remoteAddress } = connection;
+    const { xffNumTrustedHops } = config;
+    single = forwardedFor === undefined;
+    if (xffNumTrustedHops > 0 && forwardedFor !== undefined)
+      named = addressFromForwardedFor(forwardedFor, xffNumTrustedHops - 1);
+    client = named ?? remoteAddress;
     if (!config.skipXffAppend) {
-      appendForwardedFor(headers, isLoopback(connection.remoteAddress) ? rules.nodeAddress : connection.remoteAddress);
+      const own = isLoopback(remoteAddress) ? rules.nodeAddress : remoteAddress;
+      headers.set(
+        'x-forwarded-for',
+        forwardedFor === undefined || forwardedFor === '' ? own : `${forwardedFor},${own}`,
+      );
     }
-    if (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-proto')) {
+    if (xffNumTrustedHops === 0 || !headers.has('x-forwarded-proto')) {
       headers.set('x-forwarded-proto', connection.encrypted ? 'https' : 'http');
     }
-    if (config.appendXForwardedPort && (config.xffNumTrustedHops === 0 || !headers.has('x-forwarded-port'))) {
+    if (config.appendXForwardedPort && (xffNumTrustedHops === 0 || !headers.has('x-forwarded-port'))) {
       headers.set('x-forwarded-port', String(connection.localPort));
     }
   } else {
     single = false;
-    if (headers.has('x-forwarded-for')) {
-      client = addressFromForwardedFor(headers, config.xffNumTrustedHops);
-      single = isSingleForwardedFor(headers);
+    if (forwardedFor !== undefined) {
+      named = addressFromForwardedFor(forwardedFor, config.xffNumTrustedHops);
+      single = !forwardedFor.includes(',');
     }
+    client = named;
     if (!headers.has('x-forwarded-proto')) headers.add('x-forwarded-proto', connection.encrypted ? 'https' : 'http');
   }
-  head.scheme = config.schemeOverwrite ?? (headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http');
+  if (config.schemeOverwrite !== undefined) headers.set('x-forwarded-proto', config.schemeOverwrite);
+  head.scheme = headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http';
 
   const internal = single && client !== undefined && rules.internalAddresses.has(client);
   const edge = !internal && config.useRemoteAddress;
@@ -107,7 +112,7 @@ export function mutateRequest(
     if (edge && !config.preserveExternalRequestId) headers.set('x-request-id', rules.requestId());
     else if (!headers.has('x-request-id')) headers.add('x-request-id', rules.requestId());
   }
-  return client ?? connection.remoteAddress;
+  return named;
 }
 
 /** One pass: requests rarely carry any of these. */

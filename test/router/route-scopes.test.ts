@@ -1,0 +1,107 @@
+/** What virtual clusters and named routes count, and what retries and responses are told of them. Compared with Envoy 1.40. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { Route, RouteConfiguration, VirtualHost } from '../../xds-client/model/route.ts';
+import {
+  deadPort,
+  get,
+  hostOf,
+  post,
+  response,
+  retryPolicy,
+  send,
+  startProxy,
+  type TestProxy,
+  toCluster,
+  Upstream,
+} from '../http-connection-manager/support.ts';
+import { configuration, NO_CHANGES, virtualHost } from '../route/build.ts';
+
+const opened: { close(): void }[] = [];
+after(() => {
+  for (const thing of opened) thing.close();
+});
+
+async function start(
+  routes: RouteConfiguration,
+  answer: ConstructorParameters<typeof Upstream>[0] = () => response(200),
+): Promise<{ proxy: TestProxy; upstream: Upstream }> {
+  const upstream = await new Upstream(answer).listen();
+  const proxy = await startProxy({ routes });
+  opened.push(upstream, proxy);
+  proxy.setCluster('c', [upstream.port]);
+  return { proxy, upstream };
+}
+
+const READS: Partial<VirtualHost> = {
+  virtualClusters: [
+    {
+      name: 'reads',
+      headers: [
+        {
+          name: ':method',
+          match: { kind: 'string', string: { kind: 'exact', value: 'GET', ignoreCase: false } },
+          invert: false,
+          treatMissingAsEmpty: false,
+        },
+      ],
+    },
+  ],
+};
+const counted = (parts: Partial<VirtualHost>, ...routes: readonly Route[]) =>
+  configuration([virtualHost('v', ['*'], routes, { ...READS, ...parts })]);
+
+test('a virtual cluster counts the attempts and answers of its requests, the others stand together', async () => {
+  const { proxy } = await start(counted({}, toCluster('c', {}, { statPrefix: 'named' })), (_request, _socket, count) =>
+    response(count === 1 ? 503 : 200),
+  );
+  await send(proxy.port, get('/'));
+  await send(proxy.port, get('/'));
+  await send(proxy.port, post('/', 'x'));
+  const stat = (name: string) => proxy.stat(`vhost.v.${name}`);
+  assert.equal(stat('vcluster.reads.upstream_rq_total'), 2);
+  assert.equal(stat('vcluster.reads.upstream_rq_503'), 1);
+  assert.equal(stat('vcluster.reads.upstream_rq_5xx'), 1);
+  assert.equal(stat('vcluster.reads.upstream_rq_completed'), 2);
+  assert.equal(stat('vcluster.other.upstream_rq_total'), 1);
+  assert.equal(stat('route.named.upstream_rq_total'), 3);
+  assert.deepEqual(
+    proxy.log.map((info) => info.virtualClusterName),
+    ['reads', 'reads', undefined],
+  );
+});
+
+test('a virtual cluster counts every try in its total, and none that found no connection', async () => {
+  const retry = retryPolicy(['5xx'], { numRetries: 2 });
+  const { proxy } = await start(counted({ retry }, toCluster('c')), (_request, _socket, count) =>
+    response(count === 1 ? 503 : 200),
+  );
+  await send(proxy.port, get('/'));
+  const stat = (name: string) => proxy.stat(`vhost.v.vcluster.reads.upstream_rq_${name}`);
+  assert.deepEqual([stat('total'), stat('retry'), stat('retry_success'), stat('completed')], [2, 1, 1, 1]);
+  proxy.setCluster('c', [await deadPort()]);
+  await send(proxy.port, get('/'));
+  assert.equal(stat('total'), 2);
+  assert.equal(stat('503'), 1);
+});
+
+test('a retry says whether a timeout was the reason, a first attempt says nothing', async () => {
+  const retry = retryPolicy(['5xx'], { numRetries: 2, perTryTimeoutMs: 40 });
+  const routes = configuration([
+    virtualHost('v', ['*'], [toCluster('c')], { retry, includeIsTimeoutRetryHeader: true }),
+  ]);
+  const { proxy, upstream } = await start(routes, (_request, _socket, count) => {
+    if (count === 1) return response(503);
+    return count === 2 ? undefined : response(200);
+  });
+  assert.equal((await send(proxy.port, get('/'))).status, 200);
+  const said = upstream.requests.map((request) => /x-envoy-is-timeout-retry: (\w+)/.exec(request)?.[1]);
+  assert.deepEqual(said, [undefined, 'false', 'true']);
+});
+
+test('a response header may hold the status that the upstream gave', async () => {
+  const add = { name: 'x-code', value: '%RESPONSE_CODE%', action: 'append-or-add', keepEmptyValue: false } as const;
+  const routes = hostOf(toCluster('c', {}, { headers: { ...NO_CHANGES, responseAdd: [add] } }));
+  const { proxy } = await start(routes, () => response(201));
+  assert.equal((await send(proxy.port, get('/'))).headers['x-code'], '201');
+});
