@@ -9,6 +9,8 @@ export interface BalancerHost {
   /** 1 or more. */
   readonly weight: number;
   readonly health: HostHealth;
+  /** Counts neither for nor against its priority's health: it leaves on purpose. */
+  readonly excluded?: boolean;
   /** Requests under way over all workers. */
   activeRequests(): number;
 }

@@ -29,6 +29,7 @@ export class HostSet<H extends BalancerHost> {
       for (const host of hosts) {
         count.total++;
         count[host.health]++;
+        if (host.excluded === true) count.excluded++;
       }
     }
     this.counts = count;

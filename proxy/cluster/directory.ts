@@ -105,6 +105,7 @@ export class ClusterDirectory {
       this.announce(name, entry);
       return;
     }
+    const before = entry.assignmentJson;
     entry.assignmentJson = json;
     const previous = entry.endpointSlots;
     const slots = new Map<string, number>();
@@ -119,13 +120,11 @@ export class ClusterDirectory {
     }
     entry.endpointSlots = slots;
     this.options.broadcast({ type: 'endpoints', cluster: name, json, slots: order });
-    let removed = 0;
     for (const [key, slot] of previous) {
       if (slots.get(key) === slot) continue;
-      removed++;
       this.cells.release(slot);
     }
-    if (removed > 0 || slots.size !== previous.size) entry.stats.inc(ClusterStat.membership_change);
+    entry.stats.add(ClusterStat.membership_change, changedPriorities(before, assignment));
     setMembership(entry.stats, assignment);
     this.announce(name, entry);
   }
@@ -205,22 +204,48 @@ export class ClusterDirectory {
   }
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
+/** Priorities that gained or lost an endpoint: each counts as a change. */
+function changedPriorities(beforeJson: string | undefined, after: Assignment): number {
+  const before = beforeJson === undefined ? [] : addressesByPriority(JSON.parse(beforeJson) as Assignment);
+  const now = addressesByPriority(after);
+  let changed = 0;
+  for (let priority = 0; priority < Math.max(before.length, now.length); priority++) {
+    const old = before[priority] ?? NONE;
+    const young = now[priority] ?? NONE;
+    if (old.size !== young.size || [...old].some((address) => !young.has(address))) changed++;
+  }
+  return changed;
+}
+
+function addressesByPriority(assignment: Assignment): Set<string>[] {
+  const found: Set<string>[] = [];
+  for (const { priority, endpoints } of assignment.localities) {
+    found[priority] ??= new Set();
+    for (const { address } of endpoints) found[priority].add(addressText(address));
+  }
+  return found;
+}
+
 function setMembership(stats: StatBlock, assignment: Assignment): void {
   let total = 0;
   let healthy = 0;
   let degraded = 0;
+  let excluded = 0;
   let heaviest = 0;
   for (const { endpoints } of assignment.localities) {
     for (const { health, weight } of endpoints) {
       total++;
       if (health === 'unknown' || health === 'healthy') healthy++;
       else if (health === 'degraded') degraded++;
+      else if (health === 'draining') excluded++;
       heaviest = Math.max(heaviest, weight);
     }
   }
   stats.set(ClusterStat.membership_total, total);
   stats.set(ClusterStat.membership_healthy, healthy);
   stats.set(ClusterStat.membership_degraded, degraded);
-  stats.set(ClusterStat.membership_excluded, 0);
+  stats.set(ClusterStat.membership_excluded, excluded);
   stats.set(ClusterStat.max_host_weight, heaviest);
 }

@@ -56,6 +56,10 @@ export class WorkerHost implements PoolHost, BalancerHost {
     return health === 'degraded' ? 'degraded' : 'unhealthy';
   }
 
+  get excluded(): boolean {
+    return this.endpoint.health === 'draining';
+  }
+
   get healthy(): boolean {
     return this.health !== 'unhealthy';
   }

@@ -1,5 +1,6 @@
 /** Raw connections to one endpoint: one for each wish, handed over when it is connected. */
 import type { Socket } from 'node:net';
+import { ClusterStat } from '../cluster/stats.ts';
 import type { ResetReason } from '../http/stream.ts';
 import { type ConnectFailure, PooledConnection } from './connection.ts';
 import type { Host, PoolHandle, TcpPoolCallbacks, UpstreamTcpConnection } from './contract.ts';
@@ -58,9 +59,17 @@ class TcpWish extends Wish<TcpConnection> {
 export class TcpPool extends ConnectionPool<TcpConnection> {
   protected override readonly limitsRequests = false;
 
+  /** As in Envoy: one connection too many is refused at once, and does not wait for another to end. */
   newConnection(callbacks: TcpPoolCallbacks): PoolHandle {
     const wish = new TcpWish(this, callbacks);
-    this.place(wish);
+    const { limits, priority, stats } = this.context;
+    if (limits.tryAcquire('connections', priority)) {
+      limits.release('connections', priority);
+      this.place(wish);
+    } else {
+      stats.inc(ClusterStat.upstream_cx_overflow);
+      wish.fail('overflow', undefined, undefined);
+    }
     return wish;
   }
 

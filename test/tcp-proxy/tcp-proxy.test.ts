@@ -226,18 +226,21 @@ test('a cluster that is not known, or has nobody, ends the connection with its f
   assert.equal(empty.stat('cluster.payment.upstream_cx_none_healthy'), 1);
 });
 
-test('max_connections holds connections back, and their bytes with them', async () => {
+test('a connection beyond max_connections is refused at once', async () => {
   const server = await upstream((socket) => socket.pipe(socket));
   const run = await proxy([server.port], {}, { thresholds: limited({ maxConnections: 1 }) });
   const first = run.dial();
   first.write('1');
   await once(first, 'data');
-  const second = run.dial();
-  second.end('2');
-  await until(() => run.stat('cluster.payment.upstream_cx_overflow') > 0, 'the second one waits');
+  await closed(run.dial());
+  assert.equal(run.stat('cluster.payment.upstream_cx_overflow'), 1);
   assert.equal(server.accepted, 1);
-  first.end();
-  assert.equal(await everything(second), '2');
+  assert.equal(run.logged[0]?.attemptCount, 0);
+  first.destroy();
+  await until(() => run.stat('cluster.payment.upstream_cx_active') === 0, 'the first one ends');
+  const third = run.dial();
+  third.end('3');
+  assert.equal(await everything(third), '3');
 });
 
 test('a connection without bytes ends after the idle timeout', async () => {

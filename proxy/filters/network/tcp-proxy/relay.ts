@@ -3,6 +3,7 @@
  * stops the other from being read.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 export interface RelayEvents {
   onBytes(direction: Direction, count: number): void;
@@ -32,4 +33,15 @@ function forward(from: Socket, to: Socket, direction: Direction, events: RelayEv
     events.onResumed(direction);
   });
   from.on('end', () => to.end());
+}
+
+/** The other side reset the connection (RST), rather than closing it. */
+export function isReset(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET';
+}
+
+/** Closes with RST where the socket is TCP; TLS and pipes have none. */
+export function resetSocket(socket: Socket): void {
+  if (socket instanceof TLSSocket || socket.remotePort === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -178,8 +178,6 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
 
   private refuse(flag: number): void {
     this.info.flags |= flag;
-    // Before anything was tried the caller sees an end; later what it sent unread resets the connection.
-    if (this.attempts === 0) this.downstream.destroySoon();
     this.abort();
   }
 
@@ -187,7 +185,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   private abort(reset = false): void {
     this.pending?.cancel();
     this.pending = undefined;
-    if (this.attempts > 0) this.downstream.destroy();
+    this.downstream.destroy();
     if (this.upstream !== undefined) {
       if (reset) resetSocket(this.upstream);
       else this.upstream.destroy();
