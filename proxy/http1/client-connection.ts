@@ -287,7 +287,14 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
 
   /** The response is complete. `more`: bytes came after it, which nobody asked for. */
   private responseEnded(more: boolean): void {
-    if (more || this.stream?.requestComplete !== true) this.retired = true;
+    if (more) {
+      // Its owner would close it and see no fault: the stream ends with the connection.
+      this.stream = undefined;
+      this.streamHandler = undefined;
+      this.unexpected();
+      return;
+    }
+    if (this.stream?.requestComplete !== true) this.retired = true;
     this.endStream();
   }
 

@@ -2,6 +2,7 @@
 import type { Suite } from './harness/case.ts';
 import { diff, judge, type Part, showPart } from './harness/compare.ts';
 import { runSuite, type SuiteRecord } from './harness/run-suite.ts';
+import { endsAtOnce } from './harness/stats.ts';
 
 export interface CaseReport {
   readonly name: string;
@@ -29,7 +30,8 @@ export function report(suite: Suite, envoy: SuiteRecord, tollway: SuiteRecord): 
       problems.push(...timing(one.takesMs, { envoy: a?.tookMs ?? [], tollway: b?.tookMs ?? [] }));
     return { name: one.name, problems, differs: one.differs?.why };
   });
-  const { unexpected, stale } = judge(statsParts(envoy.stats, tollway.stats), suite.statsDiffer);
+  const parts = statsParts(envoy.stats, tollway.stats).filter((part) => !endsAtOnce(part));
+  const { unexpected, stale } = judge(parts, suite.statsDiffer);
   const problems = [
     ...unexpected.map(showPart),
     ...stale.map((name) => `  ${name}\n    is said to differ and does not`),

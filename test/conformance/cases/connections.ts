@@ -87,7 +87,7 @@ export const suite: Suite = {
     },
     {
       name: 'the client half-closes and waits',
-      client: { ...get('/a'), halfClose: true },
+      client: { send: [...get('/a').send, 30], halfClose: true },
       upstreams: { a: [{ ...reply(200, 'late'), afterMs: 100 } as const] },
     },
   ],

@@ -1,4 +1,4 @@
-import { http, type Suite } from '../harness/case.ts';
+import { counts, http, refused, type Suite } from '../harness/case.ts';
 import { get, on, raw } from '../harness/client.ts';
 
 const PATHS: readonly string[] = [
@@ -101,6 +101,20 @@ export const suite: Suite = {
       },
     },
   }),
+  statsDiffer: counts('the HTTP/1.0 request with chunks is refused', {
+    'cluster.a.upstream_rq_200': [112, 111],
+    'cluster.a.upstream_rq_2xx': [112, 111],
+    'cluster.a.upstream_rq_completed': [112, 111],
+    'cluster.a.upstream_rq_total': [112, 111],
+    'http.old.downstream_cx_protocol_error': [0, 1],
+    'http.old.downstream_rq_2xx': [5, 4],
+    'http.old.downstream_rq_4xx': [0, 1],
+    'http.old.downstream_rq_response_before_rq_complete': [0, 1],
+    'http.old.downstream_rq_rx_reset': [0, 1],
+    'http.old.rq_total': [5, 4],
+    'listener.<address>.http.old.downstream_rq_2xx': [5, 4],
+    'listener.<address>.http.old.downstream_rq_4xx': [0, 1],
+  }),
   cases: [
     ...of('ingress', PATHS),
     ...of('normal', PATHS),
@@ -121,7 +135,11 @@ export const suite: Suite = {
     { name: 'HTTP/1.0', client: on('old', raw('GET / HTTP/1.0\nhost: y.test\n\n')) },
     { name: 'HTTP/1.0 without a host', client: on('old', raw('GET / HTTP/1.0\n\n')) },
     { name: 'HTTP/1.0 keep-alive', client: on('old', raw('GET / HTTP/1.0\nconnection: keep-alive\n\n')) },
-    { name: 'HTTP/1.0 with chunks', client: on('old', raw('POST / HTTP/1.0\ntransfer-encoding: chunked\n\n0\n\n')) },
+    {
+      name: 'HTTP/1.0 with chunks',
+      client: on('old', raw('POST / HTTP/1.0\ntransfer-encoding: chunked\n\n0\n\n')),
+      differs: refused('HTTP/1.0 has no chunks: RFC 9112 §6.1 calls such a message faulty', 'HTTP/1.0 200 OK'),
+    },
     {
       name: 'HTTP/1.0 gets no chunks',
       client: on('old', raw('GET / HTTP/1.0\n\n')),

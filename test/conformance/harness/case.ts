@@ -27,6 +27,32 @@ export interface Case {
   readonly differs?: Difference;
 }
 
+/** Statistics that differ on purpose: name to Envoy's count and Tollway's. */
+export const counts = (
+  why: string,
+  at: { readonly [name: string]: readonly [envoy: number, tollway: number] },
+): Difference => ({
+  why,
+  at: Object.fromEntries(Object.entries(at).map(([name, [envoy, tollway]]) => [name, { envoy, tollway }])),
+});
+
+/** Envoy serves the request of a case; Tollway refuses it on purpose and closes. */
+export function refused(why: string, answer = 'HTTP/1.1 200 OK'): Difference {
+  const any = { envoy: '*', tollway: '*' };
+  const closes = answer.startsWith('HTTP/1.0');
+  return {
+    why,
+    at: {
+      'client[0].responses[0].start': { envoy: answer, tollway: 'HTTP/1.1 400 Bad Request' },
+      'client[0].responses[0].headers.*': any,
+      'client[0].responses[0].body': { envoy: '*', tollway: 'Bad Request' },
+      ...(closes ? {} : { 'client[0].end': { envoy: 'open', tollway: 'closed' } }),
+      'upstreams.a[0]': { envoy: '*', tollway: undefined },
+      'accessLog[0].*': any,
+    },
+  };
+}
+
 /** Cases that share a bootstrap and so one run of each proxy. */
 export interface Suite {
   readonly name: string;

@@ -1,4 +1,5 @@
 /** Which statistics are compared. */
+import type { Part } from './compare.ts';
 
 /** Families that both proxies must count alike. */
 const COMPARED = /^(cluster|http|listener|vhost|tcp)\./;
@@ -9,6 +10,14 @@ const COMPARED = /^(cluster|http|listener|vhost|tcp)\./;
  */
 const LEFT_OUT =
   /_bytes_|bytes_|_ms$|_time$|^(http|listener)\.admin\.|\.worker_\d+\.|\.default\.total_match_count$|\.external\.|\.internal\.|lb_subsets|max_host_weight|warming_state|assignment_|\.version$|circuit_breakers\..*remaining|_length|cx_active$|downstream_cx_destroy|upstream_cx_destroy|upstream_cx_active|http1_active/;
+
+/**
+ * Differs on purpose, wherever a proxy ends a connection: Envoy keeps its side open until `delayed_close_timeout` is
+ * over, and counts that; Tollway ends its side at once and waits for the client to do the same (RFC 9112 §9.6), which
+ * the clients here all do.
+ */
+export const endsAtOnce = ({ path, tollway }: Part): boolean =>
+  path.endsWith('.downstream_cx_delayed_close_timeout') && tollway === 0;
 
 /** Compared counters and gauges that are not zero, from the text of `/stats`. */
 export function comparableStats(text: string): { readonly [name: string]: number } {
