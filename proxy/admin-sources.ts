@@ -40,9 +40,7 @@ export function adminSources(app: App): AdminSources {
     }),
     logLevels: () => context.log.levels(),
     actions: {
-      setHealthFailing: (failing) => {
-        app.state = failing ? 'DRAINING' : 'LIVE';
-      },
+      setHealthFailing: (failing) => app.setHealthFailing(failing),
       drainListeners: ({ graceful, inboundOnly, skipExit }) => app.drainListeners(inboundOnly, graceful, skipExit),
       quit: () => void app.stop(),
       reopenLogs: () => app.reopenLogs(),

@@ -69,6 +69,7 @@ export class App {
   private initialized = false;
   private draining = false;
   private lastBusyAt = 0;
+  private drainAsked = false;
   private drainingListeners = 0;
   private readonly streams = new Map<number, number>();
 
@@ -130,6 +131,7 @@ export class App {
         config.error({ key }, `tls material cannot be used, the last good one stays: ${message}`),
     });
     this.board = new ListenerBoard(this.pool.size, {
+      post: (worker, message) => this.pool.post(worker, message),
       // Once a worker, as it was made once a worker.
       up: () => {
         for (let i = 0; i < this.pool.size; i++) this.named.inc('listener_manager.listener_create_success');
@@ -177,6 +179,13 @@ export class App {
     this.configuration.start();
   }
 
+  /** `/healthcheck/fail` and `/healthcheck/ok`. Ends no drain. */
+  setHealthFailing(failing: boolean): void {
+    this.pool.broadcast({ type: 'health', failing });
+    if (!this.draining && (this.state === 'LIVE' || this.state === 'DRAINING'))
+      this.state = failing ? 'DRAINING' : 'LIVE';
+  }
+
   reopenLogs(): void {
     this.context.reopenLogs();
     this.writer.reopen();
@@ -188,21 +197,28 @@ export class App {
     this.pool.broadcast({ type: 'log-level', component, level });
   }
 
+  /** `/drain_listeners`: at once the sockets are closed and connections stay; gracefully connections end over the drain time first. */
   drainListeners(inboundOnly: boolean, graceful: boolean, skipExit: boolean): void {
-    const drainMs = this.context.options.drainTimeS * 1000;
-    this.pool.broadcast({ type: 'drain', inboundOnly, strategy: this.context.options.drainStrategy, drainMs });
-    if (skipExit) return;
     const stopListening = (): void => {
       for (let left = this.board.count(inboundOnly); left > 0; left--)
         this.named.inc('listener_manager.listener_stopped');
       this.pool.broadcast({ type: 'stop-listening', inboundOnly });
     };
-    if (graceful) setTimeout(stopListening, drainMs).unref();
-    else stopListening();
+    if (!graceful) {
+      stopListening();
+      return;
+    }
+    if (this.drainAsked) return;
+    this.drainAsked = true;
+    const { drainStrategy, drainTimeS } = this.context.options;
+    const drainMs = drainTimeS * 1000;
+    const scope = inboundOnly ? 'inbound' : 'all';
+    this.pool.broadcast({ type: 'drain', scope, strategy: drainStrategy, drainMs });
+    if (!skipExit) setTimeout(stopListening, drainMs).unref();
   }
 
   /**
-   * SIGTERM: inbound responses ask their callers to go elsewhere, listeners stay open for callers who do not know yet,
+   * SIGTERM: responses to inbound requests end their connections, listeners stay open for callers who do not know yet,
    * outbound goes on as usual; the process ends when nothing was under way for a second, or when the drain time is up.
    */
   drain(): void {
@@ -213,7 +229,7 @@ export class App {
     this.lastBusyAt = Date.now();
     this.log.info({}, 'draining: waiting for what is under way');
     process.once('SIGTERM', () => void this.stop());
-    this.pool.broadcast({ type: 'drain', inboundOnly: true, strategy: 'gradual', drainMs: 1 });
+    this.pool.broadcast({ type: 'drain', scope: 'not-outbound', strategy: 'gradual', drainMs: 1 });
     const look = setInterval(() => {
       const left = [...this.streams.values()].reduce((sum, streams) => sum + streams, 0);
       if (Date.now() - this.lastBusyAt < QUIET_MS && Date.now() < deadline) return;
@@ -260,11 +276,8 @@ export class App {
         directory: this.directory,
         resolution: this.resolution,
         secrets: this.secrets,
-        onListener: (listener) => this.board.sent(listener),
-        onListenerRemoved: (name) => {
-          this.board.removed(name);
-          this.drainingListener();
-        },
+        board: this.board,
+        onListenerRemoved: () => this.drainingListener(),
         onInitialized: () => {
           this.initialized = true;
           this.maybeLive();
@@ -324,7 +337,7 @@ export class App {
   private fromWorker(worker: number, message: FromWorker): void {
     switch (message.type) {
       case 'listener-state':
-        this.board.answered(message);
+        this.board.answered(worker, message);
         return;
       case 'stats':
         this.stats.accept(worker, message.json, message.buffers);

@@ -1,8 +1,8 @@
 /** Carries the configuration's changes to where they act: clusters' slots and DNS, TLS material, the workers. */
 import type { ConfigChange } from '../xds-client/changes.ts';
-import type { Listener } from '../xds-client/model/listener.ts';
 import type { ClusterDirectory } from './cluster/directory.ts';
 import type { ClusterResolution } from './cluster/resolution.ts';
+import type { ListenerBoard } from './listener-board.ts';
 import type { ToWorker } from './messages.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 
@@ -11,9 +11,8 @@ export interface ConfigTargets {
   readonly directory: ClusterDirectory;
   readonly resolution: ClusterResolution;
   readonly secrets: SecretManager;
-  /** A listener was sent to the workers; they answer with its state. */
-  readonly onListener: (listener: Listener) => void;
-  readonly onListenerRemoved: (name: string) => void;
+  readonly board: ListenerBoard;
+  readonly onListenerRemoved: () => void;
   readonly onInitialized: () => void;
   readonly drainMs: number;
 }
@@ -22,7 +21,7 @@ export function applyChange(change: ConfigChange, targets: ConfigTargets): void 
   const { broadcast, directory } = targets;
   switch (change.type) {
     case 'secret':
-      targets.secrets.setSecret(change.secret);
+      targets.secrets.setSecret(change.secret, change.source);
       return;
     case 'resolve':
       targets.resolution.resolve(change.cluster);
@@ -39,12 +38,11 @@ export function applyChange(change: ConfigChange, targets: ConfigTargets): void 
       broadcast({ type: 'routes', name: change.name, json: JSON.stringify(change.routes) });
       return;
     case 'listener':
-      broadcast({ type: 'listener', name: change.name, json: JSON.stringify(change.listener) });
-      targets.onListener(change.listener);
+      targets.board.send(change.listener);
       return;
     case 'listener-removed':
-      broadcast({ type: 'listener-removed', name: change.name, drainMs: targets.drainMs });
-      targets.onListenerRemoved(change.name);
+      targets.board.remove(change.name, targets.drainMs);
+      targets.onListenerRemoved();
       return;
     case 'routes-removed':
       broadcast({ type: 'routes-removed', name: change.name });

@@ -62,7 +62,7 @@ export class DataPlane {
     if (this.clusters.handle(message)) return;
     switch (message.type) {
       case 'listener':
-        void this.listeners.set(JSON.parse(message.json) as Listener);
+        void this.listeners.set(JSON.parse(message.json) as Listener, message.bound);
         return;
       case 'listener-removed':
         void this.listeners.remove(message.name, message.drainMs);
@@ -83,8 +83,11 @@ export class DataPlane {
         this.setRuntime(JSON.parse(message.json) as { readonly [key: string]: unknown });
         return;
       case 'drain':
-        this.listeners.drain(message.inboundOnly, message.strategy, message.drainMs);
+        this.listeners.drain(message.scope, message.strategy, message.drainMs);
         this.report();
+        return;
+      case 'health':
+        this.listeners.setHealthFailing(message.failing);
         return;
       case 'stop-listening':
         this.listeners.stopListening(message.inboundOnly);

@@ -1,7 +1,10 @@
-/** What the workers said of each listener: when all have answered it is up or it failed. */
+/**
+ * Hands listeners to the workers and collects what they say: when all have answered, a listener is up or it failed. One
+ * whose port the kernel chooses goes to the first worker alone, and to the others with the port that it got.
+ */
 import type { Address } from '../xds-client/model/common.ts';
 import type { Listener } from '../xds-client/model/listener.ts';
-import type { FromWorker } from './messages.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
 
 export interface BoardListener {
   readonly name: string;
@@ -10,6 +13,7 @@ export interface BoardListener {
 }
 
 export interface BoardEvents {
+  post(worker: number, message: ToWorker): void;
   up(listener: Listener): void;
   /** `message` says why; the listener of that name that served before goes on. */
   failed(listener: Listener, message: string): void;
@@ -19,20 +23,24 @@ export interface BoardEvents {
 
 interface Waiting {
   readonly listener: Listener;
-  left: number;
+  readonly json: string;
+  /** Workers that have not answered. */
+  readonly left: Set<number>;
+  /** Workers that have not been asked: they need the first one's answer. */
+  followers: readonly number[];
   failure: string | undefined;
   addresses: readonly string[];
 }
 
 export class ListenerBoard {
-  private readonly workers: number;
+  private readonly workers: readonly number[];
   private readonly events: BoardEvents;
   /** Answers come in the order of the questions, so each name has a queue. */
   private readonly waiting = new Map<string, Waiting[]>();
   private readonly bound = new Map<string, BoardListener>();
 
   constructor(workers: number, events: BoardEvents) {
-    this.workers = workers;
+    this.workers = Array.from({ length: workers }, (_, worker) => worker);
     this.events = events;
   }
 
@@ -40,25 +48,44 @@ export class ListenerBoard {
     return this.waiting.size === 0;
   }
 
-  sent(listener: Listener): void {
+  send(listener: Listener): void {
     const queue = this.waiting.get(listener.name) ?? [];
-    queue.push({ listener, left: this.workers, failure: undefined, addresses: [] });
+    const followers = hasChosenPort(listener) ? this.workers.slice(1) : [];
+    const asked = followers.length > 0 ? this.workers.slice(0, 1) : this.workers;
+    const json = JSON.stringify(listener);
+    queue.push({ listener, json, left: new Set(this.workers), followers, failure: undefined, addresses: [] });
     this.waiting.set(listener.name, queue);
+    for (const worker of asked) this.events.post(worker, { type: 'listener', name: listener.name, json });
   }
 
-  removed(name: string): void {
+  remove(name: string, drainMs: number): void {
     this.bound.delete(name);
+    // Who has not been asked yet would otherwise be asked after the removal.
+    for (const one of this.waiting.get(name) ?? []) {
+      for (const worker of one.followers) one.left.delete(worker);
+      one.followers = [];
+    }
+    for (const worker of this.workers) this.events.post(worker, { type: 'listener-removed', name, drainMs });
   }
 
-  answered(message: Extract<FromWorker, { type: 'listener-state' }>): void {
+  answered(worker: number, message: Extract<FromWorker, { type: 'listener-state' }>): void {
     const queue = this.waiting.get(message.name);
     // A worker answers each question once: the first that still waits for its share is meant.
-    const one = queue?.find(({ left }) => left > 0);
+    const one = queue?.find(({ left, followers }) => left.has(worker) && !followers.includes(worker));
     if (queue === undefined || one === undefined) return;
-    one.left--;
-    if (message.state === 'failed') one.failure = message.message;
-    else one.addresses = message.addresses;
-    if (one.left > 0) return;
+    one.left.delete(worker);
+    if (message.state === 'failed') {
+      one.failure = message.message;
+      for (const follower of one.followers) one.left.delete(follower);
+    } else {
+      one.addresses = message.addresses;
+      const { json } = one;
+      for (const follower of one.followers) {
+        this.events.post(follower, { type: 'listener', name: message.name, json, bound: message.addresses });
+      }
+    }
+    one.followers = [];
+    if (one.left.size > 0) return;
     queue.splice(queue.indexOf(one), 1);
     if (queue.length === 0) this.waiting.delete(message.name);
     if (one.failure === undefined) {
@@ -81,6 +108,10 @@ export class ListenerBoard {
   list(): readonly BoardListener[] {
     return [...this.bound.values()];
   }
+}
+
+function hasChosenPort({ address, additionalAddresses, bindToPort }: Listener): boolean {
+  return bindToPort && [address, ...additionalAddresses].some((one) => one.kind === 'socket' && one.port === 0);
 }
 
 /** The reverse of `addressText`. */

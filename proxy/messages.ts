@@ -6,10 +6,21 @@
 import type { LogLevel } from './log.ts';
 import type { SpanRecord } from './observe/tracing/contract.ts';
 
+/** Which listeners drain, by their traffic direction; `not-outbound` takes those without one along. */
+export type DrainScope = 'all' | 'inbound' | 'not-outbound';
+
 /** Main to worker. `json` members hold the model type named beside them. */
 export type ToWorker =
-  /** Listener. Added, or changed in place. Answered by `listener-state`. */
-  | { readonly type: 'listener'; readonly name: string; readonly json: string }
+  /**
+   * Listener. Added, or changed in place. Answered by `listener-state`. `bound`: what another worker's sockets got, in
+   * the order of its addresses, where the port was the kernel's choice.
+   */
+  | {
+      readonly type: 'listener';
+      readonly name: string;
+      readonly json: string;
+      readonly bound?: readonly string[];
+    }
   | { readonly type: 'listener-removed'; readonly name: string; readonly drainMs: number }
   /** RouteConfiguration, for every RDS listener that names it. */
   | { readonly type: 'routes'; readonly name: string; readonly json: string }
@@ -25,10 +36,10 @@ export type ToWorker =
   /** Another chunk of shared int32 cells. */
   | { readonly type: 'shared'; readonly index: number; readonly buffer: SharedArrayBuffer }
   | { readonly type: 'runtime'; readonly json: string }
-  /** Start of a drain: stop keep-alive and new streams; `inboundOnly` leaves outbound listeners alone. */
+  /** Start of a drain: responses end their connections, listeners go on accepting. */
   | {
       readonly type: 'drain';
-      readonly inboundOnly: boolean;
+      readonly scope: DrainScope;
       readonly strategy: 'gradual' | 'immediate';
       readonly drainMs: number;
     }

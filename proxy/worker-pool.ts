@@ -35,6 +35,11 @@ export class WorkerPool {
     }
   }
 
+  /** To one of them. */
+  post(worker: number, message: ToWorker): void {
+    this.members[worker]?.post(message);
+  }
+
   /** To every worker, in order. */
   broadcast(message: ToWorker): void {
     for (const member of this.members) member.post(message);

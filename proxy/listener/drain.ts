@@ -11,6 +11,8 @@ export class DrainState implements DrainDecision {
   #startedAt = 0;
   #durationMs = 0;
   #strategy: DrainStrategy | undefined;
+  /** `/healthcheck/fail`: every response ends its connection, until the check passes again. */
+  failing = false;
 
   /** `now`: monotonic milliseconds; `random`: [0, 1). */
   constructor(now: () => number, random: () => number, parent?: DrainState) {
@@ -31,6 +33,7 @@ export class DrainState implements DrainDecision {
   }
 
   shouldDrain(): boolean {
+    if (this.failing) return true;
     if (this.#strategy !== undefined && this.#decide(this.#strategy)) return true;
     return this.#parent?.shouldDrain() === true;
   }

@@ -66,13 +66,17 @@ export class WorkerListener {
     return streams;
   }
 
-  /** Binds every address. Resolves with what was bound (`127.0.0.1:10000`); rejects with a `ProxyError`, and then nothing stays bound. */
-  async listen(): Promise<string[]> {
+  /**
+   * Binds every address. Resolves with what was bound (`127.0.0.1:10000`); rejects with a `ProxyError`, and then nothing
+   * stays bound. `taken`: what another worker bound, whose ports are taken where the configuration leaves them open.
+   */
+  async listen(taken?: readonly string[]): Promise<string[]> {
     const { listener } = this.#generation;
     if (!listener.bindToPort) return [];
     try {
       const bound: string[] = [];
-      for (const address of [listener.address, ...listener.additionalAddresses]) bound.push(await this.#bind(address));
+      for (const [index, address] of [listener.address, ...listener.additionalAddresses].entries())
+        bound.push(await this.#bind(withPort(address, taken?.[index])));
       return bound;
     } catch (error) {
       this.stopListening();
@@ -113,6 +117,11 @@ export class WorkerListener {
   drain(strategy: DrainStrategy, drainMs: number): void {
     this.#drainState.start(strategy, drainMs);
     if (strategy === 'immediate') this.drainConnections();
+  }
+
+  /** A listener that drains on changes only has callers that do not look at its health. */
+  setHealthFailing(failing: boolean): void {
+    this.#drainState.failing = failing && this.config.drainType === 'default';
   }
 
   /** Tells every connection to end as soon as it can. */
@@ -195,8 +204,9 @@ export class WorkerListener {
   };
 
   async #bind(address: Address): Promise<string> {
-    // a path has one owner among the workers
-    if (address.kind === 'pipe' && this.#environment.workerIndex > 0) return address.path;
+    // what cannot be shared has one owner among the workers
+    const shared = address.kind === 'socket' && this.#generation.listener.enableReusePort;
+    if (!shared && this.#environment.workerIndex > 0) return addressText(address);
     // what an earlier process left behind; when it cannot go, binding says why
     if (address.kind === 'pipe' && !address.path.startsWith('@')) await unlink(address.path).catch(() => undefined);
     const server = createServer({ allowHalfOpen: true, noDelay: true }, this.#accept);
@@ -229,6 +239,11 @@ export class WorkerListener {
       reusePort: this.#environment.reusePort && listener.enableReusePort,
     };
   }
+}
+
+function withPort(address: Address, bound: string | undefined): Address {
+  if (address.kind === 'pipe' || address.port !== 0 || bound === undefined) return address;
+  return { ...address, port: Number(bound.slice(bound.lastIndexOf(':') + 1)) };
 }
 
 function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Inspectors | undefined {

@@ -1,6 +1,7 @@
 /** All listeners of a worker: takes the main thread's messages, answers with each listener's state. */
 import type { Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage } from '../errors.ts';
+import type { DrainScope } from '../messages.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
 import type { ListenerEnvironment, OpenConnections } from './environment.ts';
 import { WorkerListener } from './worker-listener.ts';
@@ -23,6 +24,7 @@ export class WorkerListeners {
   readonly #drainMs: number;
   /** One change after the other: binding takes turns of the loop, and a removal must not overtake it. */
   #queue: Promise<void> = Promise.resolve();
+  #failing = false;
   #stopped = false;
 
   /** `onState` becomes the `listener-state` message. `drainMs`: how long dropped filter chains drain (`--drain-time-s`). */
@@ -38,8 +40,8 @@ export class WorkerListeners {
   }
 
   /** `listener`: added, or changed in place. The old one goes on when the new one fails. Never rejects. */
-  set(listener: Listener): Promise<void> {
-    return this.#enqueue(() => this.#set(listener));
+  set(listener: Listener, bound?: readonly string[]): Promise<void> {
+    return this.#enqueue(() => this.#set(listener, bound));
   }
 
   /** `listener-removed`: accepts nothing more; connections drain for `drainMs`, then are ended. */
@@ -53,12 +55,17 @@ export class WorkerListeners {
   }
 
   /** `drain`. Listeners go on accepting until `stopListening` or `stop`. */
-  drain(inboundOnly: boolean, strategy: DrainStrategy, drainMs: number): void {
-    if (!inboundOnly) this.#drainState.start(strategy, drainMs);
+  drain(scope: DrainScope, strategy: DrainStrategy, drainMs: number): void {
+    if (scope === 'all') this.#drainState.start(strategy, drainMs);
     for (const { listener } of this.#listeners.values()) {
-      if (inboundOnly && listener.config.trafficDirection !== 'inbound') continue;
-      listener.drain(strategy, drainMs);
+      if (isIn(scope, listener.config)) listener.drain(strategy, drainMs);
     }
+  }
+
+  /** `health`: while the check fails, responses end their connections; nothing is refused. */
+  setHealthFailing(failing: boolean): void {
+    this.#failing = failing;
+    for (const { listener } of this.#listeners.values()) listener.setHealthFailing(failing);
   }
 
   /** Closes the listening sockets; open connections stay. */
@@ -92,16 +99,18 @@ export class WorkerListeners {
     return this.#queue;
   }
 
-  async #set(config: Listener): Promise<void> {
+  async #set(config: Listener, bound: readonly string[] | undefined): Promise<void> {
     const served = this.#listeners.get(config.name);
     try {
       if (served?.listener.canUpdate(config) === true) {
         served.listener.update(config, this.#drainMs);
+        served.listener.setHealthFailing(this.#failing);
         this.#onState(config.name, { state: 'listening', addresses: served.addresses });
         return;
       }
       const listener = new WorkerListener(config, this.#environment, this.#open, this.#drainState);
-      const addresses = await this.#listen(listener);
+      const addresses = await this.#listen(listener, bound);
+      listener.setHealthFailing(this.#failing);
       this.#listeners.set(config.name, { listener, addresses });
       if (served !== undefined) this.#retire(served.listener, this.#drainMs);
       this.#onState(config.name, { state: 'listening', addresses });
@@ -110,9 +119,9 @@ export class WorkerListeners {
     }
   }
 
-  async #listen(listener: WorkerListener): Promise<readonly string[]> {
+  async #listen(listener: WorkerListener, bound: readonly string[] | undefined): Promise<readonly string[]> {
     try {
-      return await listener.listen();
+      return await listener.listen(bound);
     } catch (error) {
       listener.destroy();
       throw error;
@@ -133,6 +142,11 @@ export class WorkerListeners {
     }, drainMs);
     end.unref();
   }
+}
+
+function isIn(scope: DrainScope, { trafficDirection }: Listener): boolean {
+  if (scope === 'all') return true;
+  return scope === 'inbound' ? trafficDirection === 'inbound' : trafficDirection !== 'outbound';
 }
 
 interface Served {

@@ -1,6 +1,6 @@
 /** Listeners for tests: configurations, and a terminal filter that answers with its chain's name. */
 import type { Socket } from 'node:net';
-import type { NetworkFilterInstance } from '../../proxy/filters/network/contract.ts';
+import type { ListenerContext, NetworkFilterInstance } from '../../proxy/filters/network/contract.ts';
 import type { ConnectionInfo } from '../../proxy/http/connection-info.ts';
 import type { FilterChain, FilterChainMatch, Listener } from '../../xds-client/model/listener.ts';
 
@@ -58,6 +58,7 @@ export class EchoFilter implements NetworkFilterInstance {
   readonly infos: ConnectionInfo[] = [];
   drained = 0;
   closed = false;
+  context: ListenerContext | undefined;
 
   constructor(name: string) {
     this.name = name;

@@ -55,8 +55,9 @@ class Bench {
               {
                 name: 'echo',
                 typeUrl: ECHO,
-                buildTerminal: (config) => {
+                buildTerminal: (config, context) => {
                   const filter = new EchoFilter(String(config));
+                  filter.context = context;
                   this.filters.push(filter);
                   return filter;
                 },
@@ -462,7 +463,7 @@ test('an immediate drain tells every connection, and new ones are still accepted
   const port = await bench.set(listener());
   const socket = dial(port);
   assert.equal(await ask(socket, 'x'), 'a:x');
-  bench.listeners.drain(false, 'immediate', 1000);
+  bench.listeners.drain('all', 'immediate', 1000);
   await closed(socket);
   assert.equal(bench.filter('a').drained, 1);
   assert.equal(await ask(dial(port), 'x'), 'a:x');
@@ -476,10 +477,24 @@ test('a drain of the inbound side leaves outbound listeners alone', async () => 
   );
   const socket = dial(port);
   assert.equal(await ask(socket, 'x'), 'out:x');
-  bench.listeners.drain(true, 'immediate', 1000);
+  bench.listeners.drain('inbound', 'immediate', 1000);
   bench.listeners.stopListening(true);
   assert.equal(await ask(socket, 'y'), 'out:y');
   assert.equal(bench.filter('out').drained, 0);
+});
+
+test('a failing health check drains what is asked between requests, until it passes', async () => {
+  const bench = new Bench();
+  await bench.set(listener());
+  await bench.set(listener({ name: 'kept', drainType: 'modify-only', filterChains: [rawChain('kept')] }));
+  const asked = (name: string): boolean | undefined => bench.filter(name).context?.drain.shouldDrain();
+  assert.deepEqual([asked('a'), asked('kept')], [false, false]);
+  bench.listeners.setHealthFailing(true);
+  assert.deepEqual([asked('a'), asked('kept')], [true, false]);
+  await bench.set(listener({ name: 'late', filterChains: [rawChain('late')] }));
+  assert.equal(asked('late'), true);
+  bench.listeners.setHealthFailing(false);
+  assert.deepEqual([asked('a'), asked('late')], [false, false]);
 });
 
 test('connections beyond the bound are closed and counted', async () => {
