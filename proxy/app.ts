@@ -28,8 +28,9 @@ import { AccessLogWriter } from './observe/access-log/writer.ts';
 import { FILESYSTEM_STATS } from './observe/stats/families.ts';
 import { MainStats } from './observe/stats/main-stats.ts';
 import { TraceExporter } from './observe/tracing/exporter.ts';
-import { SecretManager } from './secrets/secret-manager.ts';
+import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
+import { releaseTlsMaterial, wireTlsMaterial } from './tls-material.ts';
 import { Unsupported } from './unsupported.ts';
 import { addressText } from './upstream/contract.ts';
 import { VERSION } from './version.ts';
@@ -122,13 +123,11 @@ export class App {
       onFailure: (cluster, error) =>
         log.component('dns').warning({ cluster }, `cluster "${cluster}": ${errorMessage(error)}`),
     });
-    this.secrets = new SecretManager({
-      onMaterial: (key, payload) => {
-        this.pool.broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
-        this.configuration.secretReady(key);
-      },
-      onError: (key, message) =>
-        config.error({ key }, `tls material cannot be used, the last good one stays: ${message}`),
+    this.secrets = wireTlsMaterial({
+      broadcast: (message) => this.pool.broadcast(message),
+      stats: this.stats,
+      log: config,
+      configuration: () => this.configuration,
     });
     this.board = new ListenerBoard(this.pool.size, {
       post: (worker, message) => this.pool.post(worker, message),
@@ -285,6 +284,10 @@ export class App {
         drainMs: this.context.options.drainTimeS * 1000,
       });
     }
+    releaseTlsMaterial(changes, this.secrets, {
+      broadcast: (message) => this.pool.broadcast(message),
+      configuration: () => this.configuration,
+    });
   }
 
   private keepStats(): void {

@@ -4,12 +4,14 @@ import { CLUSTER_STATS } from './cluster/stats.ts';
 import type { StatBlock, StatFamily } from './observe/stats/contract.ts';
 import { CLUSTER_MANAGER_STATS, CONTROL_PLANE_STATS, LISTENER_MANAGER_STATS } from './observe/stats/families.ts';
 import type { MainStats } from './observe/stats/main-stats.ts';
+import { SDS_STATS } from './secrets/stats.ts';
 
 const FAMILIES: readonly (readonly [pattern: RegExp, family: StatFamily])[] = [
   [/^cluster_manager\.(?=[a-z_]+$)/, CLUSTER_MANAGER_STATS],
   [/^listener_manager\.(?=[a-z_]+$)/, LISTENER_MANAGER_STATS],
   [/^control_plane\.(?=[a-z_]+$)/, CONTROL_PLANE_STATS],
   [/^cluster\..+\.(?=[a-z_]+$)/, CLUSTER_STATS],
+  [/^sds\..+\.(?=[a-z_]+$)/, SDS_STATS],
 ];
 
 export class NamedStats implements StatSink {

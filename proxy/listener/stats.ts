@@ -30,14 +30,8 @@ const WORKER_GAUGES = ['downstream_cx_active'] as const;
 export const LISTENER_WORKER_STATS = family(WORKER_COUNTERS, WORKER_GAUGES);
 export const LISTENER_WORKER = indices([...WORKER_COUNTERS, ...WORKER_GAUGES]);
 
-const FACTORY_COUNTERS = [
-  'downstream_context_secrets_not_ready',
-  'ssl_context_update_by_sds',
-  'upstream_context_secrets_not_ready',
-] as const;
 /** Under `listener.<address>.server_ssl_socket_factory.`. */
-export const SSL_FACTORY_STATS = family(FACTORY_COUNTERS, []);
-export const SSL_FACTORY = indices(FACTORY_COUNTERS);
+export { SSL_FACTORY, SSL_FACTORY_STATS } from '../tls/stats.ts';
 
 const TLS_INSPECTOR_COUNTERS = [
   'alpn_found',

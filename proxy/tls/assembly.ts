@@ -24,6 +24,8 @@ export interface TlsEnvironment {
 
 export interface Assembled {
   readonly generation: number;
+  /** The validation context's alone. */
+  readonly trustGeneration: number;
   readonly secureContext: SecureContext;
   readonly validator: Validator;
   readonly local: LocalIdentity;
@@ -67,7 +69,7 @@ export class Assembly {
     this.current();
   }
 
-  /** `undefined` while a secret is missing. */
+  /** `undefined` until all secrets are there. Once they were, what was built of them stays until there are others. */
   current(): Assembled | undefined {
     const { secrets } = this.#environment;
     if (this.#seenVersion !== secrets.version) {
@@ -100,9 +102,12 @@ export class Assembly {
     this.#build(certificates, trust, `${secretsKey}|${this.#settingsKey}`);
   }
 
+  /**
+   * Not there yet, or let go because the configuration that this serves is gone: what is still under way on it (a pool
+   * that drains) ends with what it has.
+   */
   #missing(): void {
     this.#secretsKey = '';
-    this.#current = undefined;
   }
 
   #build(certificates: readonly CertificateSecret[], trust: TrustSecret | undefined, key: string): void {
@@ -110,7 +115,8 @@ export class Assembly {
       const { contexts } = this.#environment;
       const validator = compileValidator(trust, this.#environment.now);
       const shared = contexts.get(key, () => this.#shared(certificates, trust));
-      this.#current = { generation: contexts.nextGeneration(), validator, ...shared };
+      const trustGeneration = trust?.generation ?? 0;
+      this.#current = { generation: contexts.nextGeneration(), trustGeneration, validator, ...shared };
     } catch (error) {
       // the last good one stays: the check on the main thread has refused what it could, this is what it could not see
       this.#environment.onError(`TLS context: ${errorMessage(error)}`);

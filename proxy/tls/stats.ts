@@ -24,6 +24,16 @@ export const SSL_STATS = family(COUNTERS, []);
 /** Indices in `SSL_STATS`. */
 export const SSL = indices(COUNTERS);
 
+const FACTORY_COUNTERS = [
+  'downstream_context_secrets_not_ready',
+  'ssl_context_update_by_sds',
+  'upstream_context_secrets_not_ready',
+] as const;
+/** Under `listener.<address>.server_ssl_socket_factory.` and `cluster.<name>.client_ssl_socket_factory.`. */
+export const SSL_FACTORY_STATS = family(FACTORY_COUNTERS, []);
+/** Indices in `SSL_FACTORY_STATS`. */
+export const SSL_FACTORY = indices(FACTORY_COUNTERS);
+
 const INDEX_OF: ReadonlyMap<string, number> = new Map(COUNTERS.map((name, index) => [name, index]));
 const NO_CERTIFICATE_CODE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
 

@@ -40,6 +40,10 @@ export class UpstreamContext implements UpstreamTlsContext {
     return this.#assembly.current()?.generation ?? 0;
   }
 
+  get trustGeneration(): number {
+    return this.#assembly.current()?.trustGeneration ?? 0;
+  }
+
   connectOptions(sni: string | undefined, alpnOverride: readonly string[] | undefined): ConnectionOptions {
     const current = this.#assembly.current();
     if (current === undefined) throw new Error(NOT_READY.message);

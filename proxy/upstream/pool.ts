@@ -93,7 +93,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   /** A stream of `connection` ended, or it became ready. */
   protected offer(connection: C): void {
     if (connection.closed) return;
-    if (connection.draining || (this.draining && this.pending.size === 0)) {
+    if (connection.draining || !connection.trusted || (this.draining && this.pending.size === 0)) {
       if (connection.activeStreams === 0) connection.close();
       else connection.draining = true;
       return;
@@ -179,7 +179,10 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
     const look = (): void => {
       if (wish.done) this.offerBack(connection);
       else if (connection.availableStreams === 0) this.place(wish);
-      else this.attach(connection, wish);
+      else if (!connection.trusted) {
+        connection.drain();
+        this.place(wish);
+      } else this.attach(connection, wish);
       this.looking--;
       this.settle();
       host.pendingRemoved();

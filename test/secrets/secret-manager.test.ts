@@ -11,7 +11,7 @@ import type { DataSource } from '../../xds-client/model/common.ts';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import type { Secret, TlsCertificate, TlsParameters } from '../../xds-client/model/tls.ts';
 import { listener as makeListener, rawChain } from '../listener/support.ts';
-import { ADS, downstreamTls, parameters, uriSan, validationContext } from '../tls/support.ts';
+import { ADS, downstreamTls, FakeStats, parameters, uriSan, validationContext } from '../tls/support.ts';
 
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
 const other = new DevCa({ now: Date.now, trustDomain: 'other' });
@@ -28,13 +28,17 @@ type Event =
 
 class Probe {
   readonly events: Event[] = [];
+  readonly stats = new FakeStats();
   readonly manager: SecretManager;
   #wake: (() => void) | undefined;
 
   constructor(environment: { readonly [name: string]: string } = {}) {
     this.manager = new SecretManager({
       onMaterial: (key, payload) => this.#push({ key, payload }),
-      onError: (problem, reason) => this.#push({ problem, reason }),
+      onProblem: ({ name, reason, serving, kind }) =>
+        this.#push({ problem: `${name ?? 'in place'} ${kind}${serving ? ', serving' : ''}`, reason }),
+      stats: this.stats,
+      statPrefix: ({ kind, value }) => `${kind}.${value.name}.factory.`,
       environment,
     });
     managers.push(this.manager);
@@ -142,17 +146,51 @@ test('SDS brings material, renews it, and a bad push changes nothing', async () 
   const keys = probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [ref] }) });
   assert.deepEqual(keys, [secretKey(ref)]);
   const [first, second] = [ca.issue({}), ca.issue({})];
-  probe.manager.setSecret(secret(first));
+  probe.manager.setSecret(secret(first), 'ads');
   assert.equal(await probe.chain(), first.chain);
-  probe.manager.setSecret(secret({ ...second, key: first.key }));
-  assert.match(await probe.problem(), /^default: the private key does not belong/);
-  probe.manager.setSecret({ kind: 'validation', name: 'default', validation: validationContext() });
-  assert.match(await probe.problem(), /^default: is a validation context/);
-  probe.manager.setSecret(secret(second));
+  probe.manager.setSecret(secret({ ...second, key: first.key }), 'ads');
+  assert.match(await probe.problem(), /^default refused, serving: the private key does not belong/);
+  probe.manager.setSecret({ kind: 'validation', name: 'default', validation: validationContext() }, 'ads');
+  assert.match(await probe.problem(), /^default refused, serving: is a validation context/);
+  probe.manager.setSecret(secret(second), 'ads');
   const event = await probe.next();
   assert.ok('payload' in event && event.payload.kind === 'certificate');
   assert.equal(event.payload.certificate.chain, second.chain);
   assert.ok(event.payload.generation > 1);
+  assert.equal(probe.stats.get('sds.default.update_rejected'), 2);
+  assert.equal(probe.stats.get('listener.l.factory.ssl_context_update_by_sds'), 2);
+});
+
+test('a secret that is sent again as it is opens nothing anew', async () => {
+  const probe = new Probe();
+  const ref = { kind: 'sds', name: 'default', source: ADS } as const;
+  probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [ref] }) });
+  const [first, second] = [ca.issue({}), ca.issue({})];
+  for (const leaf of [first, first, second]) {
+    probe.manager.setSecret({ kind: 'certificate', name: 'default', certificate: inlineCertificate(leaf) }, 'ads');
+  }
+  assert.equal(await probe.chain(), first.chain);
+  assert.equal(await probe.chain(), second.chain);
+  assert.deepEqual(probe.events, []);
+});
+
+test('a secret goes to those who asked its source for it', async () => {
+  const probe = new Probe();
+  const [fixed, sent, filed] = [ca.issue({}), ca.issue({}), ca.issue({})];
+  const sources = { static: fixed, ads: sent, 'path:/sds.yaml': filed };
+  const asked = {
+    static: { kind: 'self' },
+    ads: ADS,
+    'path:/sds.yaml': { kind: 'path', path: '/sds.yaml', watchedDirectory: undefined },
+  } as const;
+  for (const [source, leaf] of Object.entries(sources)) {
+    probe.manager.setSecret({ kind: 'certificate', name: 'same', certificate: inlineCertificate(leaf) }, source);
+  }
+  for (const source of ['static', 'ads', 'path:/sds.yaml'] as const) {
+    const ref = { kind: 'sds', name: 'same', source: asked[source] } as const;
+    probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [ref] }) });
+    assert.equal(await probe.chain(), sources[source].chain);
+  }
 });
 
 test('a combined context is the defaults with what SDS adds', async () => {
@@ -162,11 +200,14 @@ test('a combined context is the defaults with what SDS adds', async () => {
   const keys = probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [], validation }) });
   assert.deepEqual(keys, [validationKey(validation)]);
   assert.notEqual(keys[0], validationKey({ ...validation, defaults: undefined }));
-  probe.manager.setSecret({
-    kind: 'validation',
-    name: 'ROOTCA',
-    validation: validationContext({ trustedCa: inline(ca.rootPem), sanMatches: [uriSan('spiffe://td/b')] }),
-  });
+  probe.manager.setSecret(
+    {
+      kind: 'validation',
+      name: 'ROOTCA',
+      validation: validationContext({ trustedCa: inline(ca.rootPem), sanMatches: [uriSan('spiffe://td/b')] }),
+    },
+    'ads',
+  );
   const event = await probe.next();
   assert.ok('payload' in event && event.payload.kind === 'trust');
   assert.equal(event.payload.trust.trustedCa, ca.rootPem);
@@ -226,7 +267,7 @@ test('files written one after the other are taken when they fit', async () => {
   write('tls.key', second.key);
   assert.equal(await probe.chain(), second.chain);
   write('tls.crt', 'broken');
-  assert.match(await probe.problem(), /inline certificate: the certificate chain does not parse/);
+  assert.match(await probe.problem(), /^in place rotation, serving: the certificate chain does not parse/);
   write('tls.crt', first.chain);
   write('tls.key', first.key);
   assert.equal(await probe.chain(), first.chain);
@@ -255,4 +296,103 @@ test('certificates in use are listed with their authority, and forgotten with th
   assert.deepEqual(probe.manager.retain([{ kind: 'listener', value }]), []);
   assert.deepEqual(probe.manager.retain([]), keys);
   assert.deepEqual(probe.manager.certificates(), []);
+});
+
+test('a context is listed once all of it is there', async () => {
+  const probe = new Probe();
+  const leaf = ca.issue({});
+  const validation = { kind: 'sds', name: 'ROOTCA', source: ADS, defaults: undefined } as const;
+  const certificates = [{ kind: 'inline', secret: inlineCertificate(leaf) }] as const;
+  const value = listenerWith({ certificates, validation });
+  probe.manager.secretsOf({ kind: 'listener', value });
+  await probe.next();
+  assert.deepEqual(probe.manager.certificates(), []);
+  const secret = {
+    kind: 'validation',
+    name: 'ROOTCA',
+    validation: validationContext({ trustedCa: inline(ca.rootPem) }),
+  };
+  probe.manager.setSecret(secret as Secret, 'ads');
+  assert.equal(probe.manager.certificates().length, 1);
+});
+
+test('what is let go is neither watched nor told of, and begins anew', async () => {
+  const probe = new Probe();
+  const ref = { kind: 'sds', name: 'default', source: ADS } as const;
+  const value = listenerWith({ certificates: [ref] });
+  const secret: Secret = { kind: 'certificate', name: 'default', certificate: inlineCertificate(ca.issue({})) };
+  probe.manager.secretsOf({ kind: 'listener', value });
+  probe.manager.setSecret(secret, 'ads');
+  // before the turn in which it would be told of
+  assert.deepEqual(probe.manager.retain([]), [secretKey(ref)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(probe.events, []);
+  // the control plane has to send it again
+  const keys = probe.manager.secretsOf({ kind: 'listener', value });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([keys, probe.events], [[secretKey(ref)], []]);
+  probe.manager.setSecret(secret, 'ads');
+  await probe.chain();
+});
+
+test('material that another still needs stays', async () => {
+  const probe = new Probe();
+  const ref = { kind: 'sds', name: 'default', source: ADS } as const;
+  const [one, two] = [listenerWith({ certificates: [ref] }), listenerWith({ certificates: [ref] })];
+  probe.manager.secretsOf({ kind: 'listener', value: one });
+  probe.manager.secretsOf({ kind: 'listener', value: two });
+  assert.deepEqual(probe.manager.retain([{ kind: 'listener', value: two }]), []);
+  probe.manager.setSecret(
+    { kind: 'certificate', name: 'default', certificate: inlineCertificate(ca.issue({})) },
+    'ads',
+  );
+  await probe.chain();
+});
+
+test('files that SDS names go on rotating after a bad push', async () => {
+  const probe = new Probe();
+  const ref = { kind: 'sds', name: 'default', source: ADS } as const;
+  const [first, second] = [ca.issue({}), ca.issue({})];
+  mkdirSync(join(folder, 'pushed'));
+  const write = (leaf: IssuedLeaf): void => {
+    writeFileSync(join(folder, 'pushed', 'tls.crt'), leaf.chain);
+    writeFileSync(join(folder, 'pushed', 'tls.key'), leaf.key);
+  };
+  write(first);
+  probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [ref] }) });
+  const files = certificate(file('pushed', 'tls.crt'), file('pushed', 'tls.key'));
+  probe.manager.setSecret({ kind: 'certificate', name: 'default', certificate: files }, 'ads');
+  assert.equal(await probe.chain(), first.chain);
+  const bad = certificate(inline('junk'), inline(first.key));
+  probe.manager.setSecret({ kind: 'certificate', name: 'default', certificate: bad }, 'ads');
+  assert.match(await probe.problem(), /^default refused, serving: the certificate chain does not parse/);
+  write(second);
+  assert.equal(await probe.chain(), second.chain);
+  writeFileSync(join(folder, 'pushed', 'tls.key'), first.key);
+  assert.match(await probe.problem(), /^default rotation, serving: the private key does not belong/);
+  assert.equal(probe.stats.get('sds.default.key_rotation_failed'), 1);
+  assert.equal(probe.stats.get('sds.default.update_rejected'), 1);
+});
+
+test('a watched directory brings files that stand elsewhere', async () => {
+  const probe = new Probe();
+  const [first, second] = [ca.issue({}), ca.issue({})];
+  for (const name of ['elsewhere', 'signal']) mkdirSync(join(folder, name));
+  const write = (leaf: IssuedLeaf): void => {
+    writeFileSync(join(folder, 'elsewhere', 'tls.crt'), leaf.chain);
+    writeFileSync(join(folder, 'elsewhere', 'tls.key'), leaf.key);
+  };
+  write(first);
+  // the files are links: their own directory does not move when what they point at changes
+  mkdirSync(join(folder, 'links'));
+  for (const name of ['tls.crt', 'tls.key']) {
+    symlinkSync(join(folder, 'elsewhere', name), join(folder, 'links', name));
+  }
+  const secret = certificate(file('links', 'tls.crt'), file('links', 'tls.key'));
+  const watched = { ...secret, watchedDirectory: join(folder, 'signal') };
+  probe.manager.secretsOf({ kind: 'listener', value: withCertificate(watched) });
+  assert.equal(await probe.chain(), first.chain);
+  write(second);
+  writeFileSync(join(folder, 'signal', 'moved'), '');
+  assert.equal(await probe.chain(), second.chain);
 });

@@ -5,6 +5,7 @@ import { afterEach, test } from 'node:test';
 import { createServer, type TLSSocket } from 'node:tls';
 import { DevCa } from '../../certs/source/dev-ca.ts';
 import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
+import { secretKeys } from '../../proxy/tls/secret-key.ts';
 import { SecretTable } from '../../proxy/tls/secret-table.ts';
 import type { ClusterHandle } from '../../proxy/upstream/contract.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
@@ -51,11 +52,12 @@ interface Fixture extends Mesh {
   readonly cluster: ClusterHandle;
 }
 
-function fixture(target: Endpoint, changes: Partial<Cluster> = {}): Fixture {
+function fixture(target: Endpoint, changes: Partial<Cluster> = {}, now?: () => number): Fixture {
   const secrets = new SecretTable();
   putCertificate(secrets, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/client' }));
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
-  const made = mesh({ tls: new WorkerTlsProvider(secrets, Date.now, () => {}) });
+  const tls = new WorkerTlsProvider(secrets, Date.now, () => {});
+  const made = mesh(now === undefined ? { tls } : { tls, now });
   cleanups.push(() => made.table.destroy());
   made.directory.setCluster(cluster('payment', { transportSocket: { kind: 'tls', tls: upstreamTls() }, ...changes }));
   made.directory.setAssignment('payment', assignment('payment', [target]));
@@ -167,7 +169,43 @@ test('a changed trust ends idle connections, and requests under way finish', asy
   assert.equal(next.connection?.streamsStarted, 1, 'a new connection');
   finish?.();
   assert.equal((await slow.done).status, 200);
-  await until(() => stat('cluster.payment.upstream_cx_active') === 2, 'the idle one is gone');
+  await until(() => stat('cluster.payment.upstream_cx_active') === 1, 'those of the old trust are gone');
+});
+
+test('a certificate of our own that rotates leaves pooled connections in use, and new ones show it', async () => {
+  const server = await secureServer();
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  await exchange(payment, head('GET')).done;
+  putCertificate(secrets, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/renewed' }));
+  const next = await exchange(payment, head('GET')).done;
+  assert.deepEqual([next.status, next.connection?.streamsStarted], [200, 2]);
+  assert.equal(stat('cluster.payment.upstream_cx_total'), 1);
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
+  const renewed = await exchange(payment, head('GET')).done;
+  assert.deepEqual(renewed.connection?.tls?.localUriSans, ['spiffe://td/ns/pay/sa/renewed']);
+});
+
+test('a changed trust is honoured while a connection is looked at', async () => {
+  const server = await secureServer();
+  let now = 0;
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port), {}, () => now);
+  await exchange(payment, head('GET')).done;
+  // long idle, so that it is looked at for a turn before it carries the next request
+  now = 1_000;
+  const next = exchange(payment, head('GET'));
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
+  const outcome = await next.done;
+  assert.deepEqual([outcome.status, outcome.connection?.streamsStarted], [200, 1]);
+  assert.equal(stat('cluster.payment.upstream_cx_total'), 2);
+});
+
+test('secrets that are let go do not fail what still waits on them', async () => {
+  const server = await secureServer();
+  const { cluster: payment, secrets } = fixture(endpoint('127.0.0.1', server.port));
+  assert.equal((await exchange(payment, head('GET')).done).status, 200);
+  for (const key of secretKeys(upstreamTls())) secrets.delete(key);
+  const two = [exchange(payment, head('GET')), exchange(payment, head('GET'))];
+  for (const { done } of two) assert.equal((await done).status, 200);
 });
 
 test('the endpoint’s metadata chooses between TLS and plaintext', async () => {

@@ -1,0 +1,61 @@
+/** The secret manager, wired: material to the workers and to warming, problems to the log, what nobody needs let go. */
+import type { ConfigChange } from '../xds-client/changes.ts';
+import type { Configuration } from '../xds-client/configuration.ts';
+import type { SecretUser } from '../xds-client/resource-types.ts';
+import { statPrefix as clusterStatPrefix } from './cluster/stats.ts';
+import { listenerStatPrefix } from './listener/stats.ts';
+import type { ComponentLog } from './log.ts';
+import type { ToWorker } from './messages.ts';
+import type { StatsStore } from './observe/stats/contract.ts';
+import type { Problem } from './secrets/material.ts';
+import { SecretManager } from './secrets/secret-manager.ts';
+
+export interface TlsMaterialOptions {
+  readonly broadcast: (message: ToWorker) => void;
+  readonly stats: StatsStore;
+  readonly log: ComponentLog;
+  /** Asked when there is something to say to it, which is after it was made. */
+  readonly configuration: () => Configuration;
+}
+
+export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMaterialOptions): SecretManager {
+  return new SecretManager({
+    stats,
+    statPrefix: factoryPrefix,
+    onMaterial: (key, payload) => {
+      broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
+      configuration().secretReady(key);
+    },
+    onProblem: (problem) => log.error({ secret: problem.name ?? '' }, problemText(problem)),
+  });
+}
+
+/** After changes were applied: what only gone or replaced resources needed is forgotten, here, in warming, in the workers. */
+export function releaseTlsMaterial(
+  changes: readonly ConfigChange[],
+  secrets: SecretManager,
+  { broadcast, configuration }: Pick<TlsMaterialOptions, 'broadcast' | 'configuration'>,
+): void {
+  if (!changes.some(({ type }) => ENDS_USE.has(type))) return;
+  const gone = secrets.retain(configuration().secretUsers());
+  configuration().secretsReleased(gone);
+  for (const key of gone) broadcast({ type: 'secret-removed', key });
+}
+
+const ENDS_USE: ReadonlySet<ConfigChange['type']> = new Set([
+  'cluster',
+  'listener',
+  'cluster-removed',
+  'listener-removed',
+]);
+
+function factoryPrefix(user: SecretUser): string {
+  return user.kind === 'listener'
+    ? `${listenerStatPrefix(user.value)}server_ssl_socket_factory.`
+    : `${clusterStatPrefix(user.value)}client_ssl_socket_factory.`;
+}
+
+function problemText({ name, reason, serving }: Problem): string {
+  const what = name === undefined ? 'TLS material' : `secret "${name}"`;
+  return `${what} cannot be used, ${serving ? 'the last good one stays' : 'there is none yet'}: ${reason}`;
+}
