@@ -111,8 +111,6 @@ export class App {
       workers: this.pool.size,
       broadcast: (message) => this.pool.broadcast(message),
       stats: this.stats,
-      timers: systemTimers,
-      random: Math.random,
     });
     this.resolution = new ClusterResolution({
       resolver: new SystemResolver(),

@@ -5,7 +5,8 @@ import type { Address, Json } from '../xds-client/model/common.ts';
 import { RESOURCE_TYPES, type ResourceKind } from '../xds-client/resource-types.ts';
 import type { ConfigDump, DumpedKind, DumpedResource } from './admin/sources.ts';
 import type { App } from './app.ts';
-import { type ClusterStatus, clusterStatuses, type EndpointStatus } from './cluster/status.ts';
+import type { ClusterStatus, EndpointStatus } from './cluster/contract.ts';
+import { clusterStatuses } from './cluster/status.ts';
 
 const BOOTSTRAP = 'envoy.config.bootstrap.v3.Bootstrap';
 const ROUTES = 'envoy.config.route.v3.RouteConfiguration';

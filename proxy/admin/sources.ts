@@ -1,6 +1,6 @@
 /** What the admin interface shows and does, handed in by the wiring: the room itself knows no other but the statistics. */
 import type { Address, Json } from '../../xds-client/model/common.ts';
-import type { EdsHealth, Locality } from '../../xds-client/model/endpoint.ts';
+import type { ClusterStatus } from '../cluster/contract.ts';
 import type { MainStats } from '../observe/stats/main-stats.ts';
 import type { TagRule } from '../observe/stats/tags.ts';
 
@@ -53,35 +53,9 @@ export interface ConfigDump {
   readonly secrets: DumpedKind;
 }
 
-export interface EndpointStatus {
-  readonly address: Address;
-  readonly hostname: string;
-  readonly locality: Locality;
-  readonly priority: number;
-  readonly weight: number;
-  readonly canary: boolean;
-  readonly edsHealth: EdsHealth;
-  readonly failedActiveHealthCheck: boolean;
-  readonly failedOutlierCheck: boolean;
-  /** Envoy's names: `cx_active`, `cx_connect_fail`, `cx_total`, `rq_active`, `rq_error`, ... Absent ones are 0. */
-  readonly stats: { readonly [name: string]: number };
-}
-
-export interface ThresholdStatus {
-  readonly maxConnections: number;
-  readonly maxPendingRequests: number;
-  readonly maxRequests: number;
-  readonly maxRetries: number;
-}
-
-export interface ClusterStatus {
-  readonly name: string;
-  /** `alt_stat_name`, or the name. */
-  readonly observabilityName: string;
+/** A cluster with its endpoints, and whether the control plane brought it. */
+export interface ShownCluster extends ClusterStatus {
   readonly addedViaApi: boolean;
-  readonly edsServiceName: string | undefined;
-  readonly thresholds: { readonly default: ThresholdStatus; readonly high: ThresholdStatus };
-  readonly endpoints: readonly EndpointStatus[];
 }
 
 export interface ListenerStatus {
@@ -135,7 +109,7 @@ export interface AdminSources {
   readonly tagRules?: readonly TagRule[];
   serverInfo(): ServerInfo;
   configDump(): ConfigDump;
-  clusters(): readonly ClusterStatus[];
+  clusters(): readonly ShownCluster[];
   listeners(): readonly ListenerStatus[];
   certificates(): readonly CertificateStatus[];
   unsupported(): readonly UnsupportedStatus[];

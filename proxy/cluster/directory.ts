@@ -1,6 +1,6 @@
 /**
- * The main thread's clusters: gives each cluster and endpoint its shared slot, resolves DNS, and tells every worker.
- * Warming is decided before a resource gets here, except for DNS, where `onReady` says that endpoints are known.
+ * The main thread's clusters: gives each cluster and endpoint its shared slot, and tells every worker. Warming and name
+ * resolution (./resolution.ts) are over before a resource gets here.
  */
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Assignment } from '../../xds-client/model/endpoint.ts';
@@ -8,7 +8,7 @@ import type { ToWorker } from '../messages.ts';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import { addressText } from '../upstream/contract.ts';
 import { BreakerGauges } from './breaker-gauges.ts';
-import { DnsCluster, type DnsResolver, type DnsTimers, isDnsCluster, staticAssignment } from './dns.ts';
+import { staticAssignment } from './dns.ts';
 import { SharedCells, type Slot } from './shared.ts';
 import { CLUSTER_STATS, ClusterStat, statPrefix } from './stats.ts';
 
@@ -18,22 +18,12 @@ export interface DirectoryOptions {
   /** Sends to every worker, in order. */
   readonly broadcast: (message: ToWorker) => void;
   readonly stats: StatsStore;
-  /** `undefined`: somebody else resolves and calls `setAssignment`. */
-  readonly resolver?: DnsResolver;
-  readonly timers: DnsTimers;
-  readonly random: () => number;
-  /** After each `setCluster`: the endpoints of this configuration are known (at once, looked up, or assigned). */
-  readonly onReady?: (name: string) => void;
-  readonly onDnsFailure?: (cluster: string, error: unknown) => void;
 }
 
 interface Entry {
   json: string;
   readonly slot: number;
-  dns: DnsCluster | undefined;
   assignmentJson: string | undefined;
-  /** `onReady` was told of this configuration. */
-  announced: boolean;
   /** By address. */
   endpointSlots: ReadonlyMap<string, number>;
   stats: StatBlock;
@@ -62,7 +52,7 @@ export class ClusterDirectory {
     );
   }
 
-  /** Adds or replaces a cluster. Static endpoints follow at once, DNS ones when they are known, EDS ones by `setAssignment`. */
+  /** Adds or replaces a cluster. Static endpoints follow at once, all others by `setAssignment`. */
   setCluster(cluster: Cluster): void {
     const json = JSON.stringify(cluster);
     let entry = this.entries.get(cluster.name);
@@ -70,24 +60,18 @@ export class ClusterDirectory {
     if (entry === undefined) {
       entry = this.add(cluster, json);
     } else {
-      entry.dns?.close();
-      entry.dns = undefined;
       entry.json = json;
-      entry.announced = false;
       this.restat(entry, cluster);
     }
     this.options.broadcast({ type: 'cluster', name: cluster.name, json, slot: entry.slot });
     const { discovery } = cluster;
     if (discovery.kind === 'static') this.setAssignment(cluster.name, staticAssignment(cluster, discovery.localities));
-    else if (discovery.kind === 'original-dst') this.announce(cluster.name, entry);
-    else if (isDnsCluster(cluster)) this.startDns(entry, cluster);
   }
 
   removeCluster(name: string): void {
     const entry = this.entries.get(name);
     if (entry === undefined) return;
     this.entries.delete(name);
-    entry.dns?.close();
     this.options.broadcast({ type: 'cluster-removed', name });
     for (const slot of entry.endpointSlots.values()) this.cells.release(slot);
     this.cells.release(entry.slot);
@@ -102,7 +86,6 @@ export class ClusterDirectory {
     const json = JSON.stringify(assignment);
     if (entry.assignmentJson === json) {
       entry.stats.inc(ClusterStat.update_no_rebuild);
-      this.announce(name, entry);
       return;
     }
     const before = entry.assignmentJson;
@@ -126,7 +109,6 @@ export class ClusterDirectory {
     }
     entry.stats.add(ClusterStat.membership_change, changedPriorities(before, assignment));
     setMembership(entry.stats, assignment);
-    this.announce(name, entry);
   }
 
   names(): string[] {
@@ -152,19 +134,12 @@ export class ClusterDirectory {
     for (const { breakers, slot } of this.entries.values()) breakers.refresh(this.cells.slot(slot));
   }
 
-  /** Stops resolving. */
-  close(): void {
-    for (const { dns } of this.entries.values()) dns?.close();
-  }
-
   private add(cluster: Cluster, json: string): Entry {
     const prefix = statPrefix(cluster);
     const entry: Entry = {
       json,
       slot: this.cells.allocate(),
-      dns: undefined,
       assignmentJson: undefined,
-      announced: false,
       endpointSlots: new Map(),
       stats: this.options.stats.block(prefix, CLUSTER_STATS),
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
@@ -182,25 +157,6 @@ export class ClusterDirectory {
     entry.breakers = new BreakerGauges(this.options.stats, prefix, cluster.thresholds);
     stats.release();
     breakers.release();
-  }
-
-  private announce(name: string, entry: Entry): void {
-    if (entry.announced) return;
-    entry.announced = true;
-    this.options.onReady?.(name);
-  }
-
-  private startDns(entry: Entry, cluster: Cluster): void {
-    const { resolver, timers, random, onDnsFailure } = this.options;
-    if (!isDnsCluster(cluster) || resolver === undefined) return;
-    entry.dns = new DnsCluster(cluster, resolver, timers, random, {
-      onAssignment: (assignment) => this.setAssignment(cluster.name, assignment),
-      onUpdate: (kind, error) => {
-        entry.stats.inc(ClusterStat[`update_${kind}`]);
-        if (kind === 'failure') onDnsFailure?.(cluster.name, error);
-      },
-    });
-    entry.dns.start();
   }
 }
 

@@ -1,31 +1,8 @@
 /** A cluster as the admin pages show it: from what the workers were sent, with the live numbers of the shared cells. */
-import type { Address } from '../../xds-client/model/common.ts';
-import type { EdsHealth, Locality } from '../../xds-client/model/endpoint.ts';
 import { addressText } from '../upstream/contract.ts';
+import type { ClusterStatus } from './contract.ts';
 import type { ClusterDirectory, ClusterView } from './directory.ts';
 import { EndpointCell, HealthFlag } from './shared.ts';
-
-export interface EndpointStatus {
-  readonly address: Address;
-  readonly hostname: string;
-  readonly locality: Locality;
-  readonly priority: number;
-  readonly weight: number;
-  readonly canary: boolean;
-  readonly edsHealth: EdsHealth;
-  readonly failedActiveHealthCheck: boolean;
-  readonly failedOutlierCheck: boolean;
-  /** Envoy's nine names, `cx_active` to `rq_total`. */
-  readonly stats: { readonly [name: string]: number };
-}
-
-export interface ClusterStatus {
-  readonly name: string;
-  readonly observabilityName: string;
-  readonly edsServiceName: string | undefined;
-  readonly thresholds: ClusterView['config']['thresholds'];
-  readonly endpoints: readonly EndpointStatus[];
-}
 
 /** Every cluster, in the order in which they came. Parses each one: for pages, not for requests. */
 export function clusterStatuses(directory: ClusterDirectory): ClusterStatus[] {

@@ -1,11 +1,6 @@
 /** Sources that mirror the Envoy process whose pages are in test/fixtures/envoy-admin. */
-import type {
-  AdminSources,
-  ConfigDump,
-  DumpedKind,
-  DumpedResource,
-  EndpointStatus,
-} from '../../proxy/admin/sources.ts';
+import type { AdminSources, ConfigDump, DumpedKind, DumpedResource } from '../../proxy/admin/sources.ts';
+import type { EndpointStatus } from '../../proxy/cluster/contract.ts';
 import { MainStats } from '../../proxy/observe/stats/main-stats.ts';
 import type { Json } from '../../xds-client/model/common.ts';
 

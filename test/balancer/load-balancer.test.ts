@@ -8,15 +8,17 @@ interface TestHost {
   readonly name: string;
   readonly weight: number;
   readonly health: HostHealth;
+  readonly excluded: boolean;
   active: number;
   activeRequests(): number;
 }
 
-function host(name: string, options: { weight?: number; health?: HostHealth; active?: number } = {}): TestHost {
+function host(name: string, options: Partial<TestHost> = {}): TestHost {
   return {
     name,
     weight: options.weight ?? 1,
     health: options.health ?? 'healthy',
+    excluded: options.excluded ?? false,
     active: options.active ?? 0,
     activeRequests() {
       return this.active;
@@ -124,6 +126,12 @@ test('below the panic threshold health is not looked at, and each such choice is
   const chooser = balancer([one(hosts)], { onPanic: () => panics++ });
   near(shares(chooser, 300).get('x'), 1 / 3);
   assert.equal(panics, 300);
+});
+
+test('endpoints that are leaving do not bring on panic', () => {
+  const leaving = ['x', 'y'].map((name) => host(name, { health: 'unhealthy', excluded: true }));
+  const chooser = balancer([one([host('a'), ...leaving])], { onPanic: () => assert.fail('panic') });
+  assert.deepEqual([...shares(chooser, 100).keys()], ['a']);
 });
 
 test('with panic turned off only healthy endpoints are chosen, and none when there is none', () => {

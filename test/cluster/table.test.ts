@@ -23,7 +23,6 @@ function setUp(workers = 1): {
   directory: ClusterDirectory;
   tables: WorkerClusterTable[];
   stats: MainStats;
-  ready: string[];
   sent: ToWorker[];
 } {
   const stats = new MainStats();
@@ -37,7 +36,6 @@ function setUp(workers = 1): {
   };
   const environment = { stats, tls, now: () => 0, random: () => 0 };
   const tables = Array.from({ length: workers }, () => new WorkerClusterTable(environment));
-  const ready: string[] = [];
   const sent: ToWorker[] = [];
   const directory = new ClusterDirectory({
     workers,
@@ -46,12 +44,8 @@ function setUp(workers = 1): {
       for (const table of tables) table.handle(message);
     },
     stats,
-    resolver: { resolve: async () => [{ address: '10.0.0.9', ttlMs: undefined }] },
-    timers: { set: () => undefined, clear: () => {} },
-    random: () => 0,
-    onReady: (name) => ready.push(name),
   });
-  return { directory, tables, stats, ready, sent };
+  return { directory, tables, stats, sent };
 }
 
 const choose = (table: WorkerClusterTable | undefined, name: string) =>
@@ -61,22 +55,11 @@ test('a cluster that nobody sent is not there', () => {
   assert.equal(setUp().tables[0]?.get('nobody'), undefined);
 });
 
-test('a static cluster brings its endpoints and is ready at once', () => {
-  const { directory, tables, ready } = setUp();
+test('a static cluster brings its endpoints', () => {
+  const { directory, tables } = setUp();
   const discovery = { kind: 'static', localities: [locality([endpoint('10.0.0.1', 80)])] } as const;
   directory.setCluster(cluster('local', { discovery }));
   assert.equal(choose(tables[0], 'local'), '10.0.0.1:80');
-  assert.deepEqual(ready, ['local']);
-});
-
-test('a DNS cluster is ready when its name was looked up', async () => {
-  const { directory, tables, ready } = setUp();
-  const discovery = { kind: 'strict-dns', localities: [locality([endpoint('payment.local', 80)])] } as const;
-  directory.setCluster(cluster('dns', { discovery }));
-  assert.deepEqual(ready, []);
-  for (let i = 0; i < 20; i++) await Promise.resolve();
-  assert.deepEqual(ready, ['dns']);
-  assert.equal(choose(tables[0], 'dns'), '10.0.0.9:80');
 });
 
 test('a broken JSON text of an unused cluster harms nobody: it is not parsed', () => {
@@ -211,15 +194,20 @@ test('the admin interface sees endpoints with their numbers', () => {
   assert.equal(status?.endpoints[0]?.stats.rq_total, 2 ** 32 - 1, 'counters are unsigned');
 });
 
-test('each configuration is announced once, when its endpoints are known', () => {
-  const { directory, ready } = setUp();
+test('endpoints that drain are excluded, and each priority that changed counts', () => {
+  const { directory, stats } = setUp();
   directory.setCluster(cluster('payment'));
-  assert.deepEqual(ready, []);
-  directory.setAssignment('payment', assignment('payment', []));
-  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80)]));
-  directory.setCluster(cluster('payment', { connectTimeoutMs: 1 }));
-  directory.setAssignment('payment', assignment('payment', [endpoint('10.0.0.1', 80)]));
-  assert.deepEqual(ready, ['payment', 'payment']);
+  const first = locality([endpoint('10.0.0.1', 80), endpoint('10.0.0.2', 80, { health: 'draining' })], 0);
+  const assigned = (second: string) => ({
+    ...assignment('payment', []),
+    localities: [first, locality([endpoint(second, 80)], 1)],
+  });
+  directory.setAssignment('payment', assigned('10.0.1.1'));
+  assert.equal(stats.get('cluster.payment.membership_excluded'), 1);
+  assert.equal(stats.get('cluster.payment.membership_healthy'), 2);
+  assert.equal(stats.get('cluster.payment.membership_change'), 2);
+  directory.setAssignment('payment', assigned('10.0.1.2'));
+  assert.equal(stats.get('cluster.payment.membership_change'), 3);
 });
 
 test('new thresholds hold for what is counted already', () => {

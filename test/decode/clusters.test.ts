@@ -72,6 +72,23 @@ test('the first load balancing policy that is known is taken', () => {
   assert.deepEqual(lb, { kind: 'least-request', choiceCount: 5, activeRequestBias: 1, slowStart: undefined });
 });
 
+test('localities are weighed where the cluster or its policy says so', () => {
+  const weighted = (cluster: Parameters<typeof staticCluster>[0]) =>
+    accepted(CLUSTER, staticCluster(cluster)).localityWeighted;
+  const byLocality = { locality_lb_config: { locality_weighted_lb_config: {} } };
+  const inner = { endpoint_picking_policy: { policies: [policy('round_robin.v3.RoundRobin')] } };
+  assert.equal(weighted({}), false);
+  assert.equal(weighted({ common_lb_config: { locality_weighted_lb_config: {} } }), true);
+  for (const [chosen, wanted] of [
+    [policy('round_robin.v3.RoundRobin', byLocality), true],
+    [policy('random.v3.Random', byLocality), true],
+    [policy('wrr_locality.v3.WrrLocality', inner), true],
+    [policy('least_request.v3.LeastRequest'), false],
+  ] as const) {
+    assert.equal(weighted({ load_balancing_policy: { policies: [chosen] } }), wanted);
+  }
+});
+
 test('thresholds, protocol and socket matches come through', () => {
   const cluster = accepted(
     CLUSTER,

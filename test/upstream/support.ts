@@ -41,9 +41,6 @@ export function mesh(options: { tls?: TlsProvider; now?: () => number; random?: 
     workers: 1,
     broadcast: (message) => table.handle(structuredClone(message)),
     stats,
-    resolver: { resolve: async () => [] },
-    timers: { set: () => undefined, clear: () => {} },
-    random: () => 0,
   });
   return { directory, table, stats, stat: (name) => stats.get(name) ?? 0 };
 }

@@ -9,13 +9,13 @@ import { type DecodeContext, support } from './context.ts';
 import { decodeLocalities, decodeOverprovisioning } from './endpoint.ts';
 import { decodeExtension } from './extension.ts';
 import { any, flag, has, message, percent, text, textOrNone, word, wrappedNumber } from './fields.ts';
-import { decodeLbPolicy, NO_HASHING } from './load-balancing.ts';
+import { decodeBalancing, NO_HASHING } from './load-balancing.ts';
 import { structToJson } from './struct.ts';
 import { decodeUpstreamHttp } from './upstream-options.ts';
 
 const CLUSTER = 'envoy.config.cluster.v3';
 const RESOLVER = 'names are resolved by the system, whichever resolver is named';
-const LOCALITIES = 'endpoints of all localities of a priority share by their own weights';
+const ZONES = "the caller's zone is not looked at: localities share by weight, or their endpoints by their own";
 const LOAD_REPORTS = 'load is not reported';
 
 support(`${CLUSTER}.Cluster`, {
@@ -86,10 +86,9 @@ support(`${CLUSTER}.Cluster.OriginalDstLbConfig`, {
 });
 support(`${CLUSTER}.Cluster.RefreshRate`, { acts: ['base_interval', 'max_interval'] });
 support(`${CLUSTER}.Cluster.CommonLbConfig`, {
-  acts: ['healthy_panic_threshold'],
+  acts: ['healthy_panic_threshold', 'locality_weighted_lb_config'],
   ignored: {
-    zone_aware_lb_config: LOCALITIES,
-    locality_weighted_lb_config: LOCALITIES,
+    zone_aware_lb_config: ZONES,
     update_merge_window: 'endpoint updates are applied as they come',
     ignore_new_hosts_until_first_hc: 'active health checks are not made yet',
     close_connections_on_host_set_change: 'connections to endpoints that stay are kept',
@@ -97,6 +96,7 @@ support(`${CLUSTER}.Cluster.CommonLbConfig`, {
     override_host_status: 'no filter chooses an endpoint',
   },
 });
+support(`${CLUSTER}.Cluster.CommonLbConfig.LocalityWeightedLbConfig`, { acts: [] });
 support(`${CLUSTER}.UpstreamConnectionOptions`, {
   acts: ['tcp_keepalive'],
   ignored: {
@@ -268,7 +268,7 @@ export function decodeCluster(cluster: MessageObject, ctx: DecodeContext): Clust
     altStatName: textOrNone(cluster, 'alt_stat_name'),
     discovery: decodeDiscovery(cluster, ctx),
     dns: decodeDns(cluster, ctx),
-    lb: decodeLbPolicy(cluster, ctx),
+    ...decodeBalancing(cluster, ctx),
     panicThresholdPercent: percent(lbConfig, 'healthy_panic_threshold') ?? DEFAULT_PANIC_PERCENT,
     overprovisioningFactor: decodeOverprovisioning(message(cluster, 'load_assignment')),
     connectTimeoutMs: duration(cluster, 'connect_timeout', ctx) ?? DEFAULT_CONNECT_TIMEOUT_MS,

@@ -9,7 +9,7 @@
 
 import type { MessageObject } from '../../protos/index.ts';
 import type { AccessLog, AccessLogFilter } from '../model/access-log.ts';
-import type { LbPolicy } from '../model/cluster.ts';
+import type { Balancing } from '../model/cluster.ts';
 import type { Json } from '../model/common.ts';
 import type { HttpConnectionManager, Tracing } from '../model/http-connection-manager.ts';
 import type { PathMatch } from '../model/route.ts';
@@ -82,7 +82,7 @@ export interface ExtensionResults {
   readonly 'access-log-filter': AccessLogFilter;
   readonly 'downstream-transport-socket': TransportSocket<DownstreamTls>;
   readonly 'upstream-transport-socket': TransportSocket<UpstreamTls>;
-  readonly 'load-balancing-policy': LbPolicy;
+  readonly 'load-balancing-policy': Balancing;
   readonly 'upstream-options': MessageObject;
   readonly 'upstream-network-filter': Json;
   readonly 'retry-host-predicate': 'previous-hosts' | 'omit-canary-hosts';

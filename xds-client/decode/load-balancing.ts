@@ -1,6 +1,6 @@
 /** How a cluster chooses an endpoint: `lb_policy` with its settings, or `load_balancing_policy`. */
 import type { MessageObject } from '../../protos/index.ts';
-import type { LbPolicy, SlowStart } from '../model/cluster.ts';
+import type { Balancing, LbPolicy, SlowStart } from '../model/cluster.ts';
 import { duration, each, inside } from './common.ts';
 import { type DecodeContext, type Extension, support } from './context.ts';
 import { decodeExtension } from './extension.ts';
@@ -9,7 +9,8 @@ import { typeNameOf } from './unpack.ts';
 
 const CLUSTER = 'envoy.config.cluster.v3';
 const POLICIES = 'envoy.extensions.load_balancing_policies';
-const LOCALITIES = 'endpoints of all localities of a priority share by their own weights';
+const COMMON = `${POLICIES}.common.v3`;
+const ZONES = "the caller's zone is not looked at: localities share by weight, or their endpoints by their own";
 export const NO_HASHING = 'hashing load balancers are not built';
 export const NOT_PROVIDED = 'only ORIGINAL_DST clusters bring their own load balancer';
 
@@ -32,23 +33,31 @@ support('envoy.config.core.v3.RuntimeDouble', {
 support(`${CLUSTER}.LoadBalancingPolicy`, { acts: ['policies'] });
 support(`${CLUSTER}.LoadBalancingPolicy.Policy`, { acts: ['typed_extension_config'] });
 support(`${POLICIES}.round_robin.v3.RoundRobin`, {
-  acts: [],
+  acts: ['locality_lb_config'],
   ignored: {
     slow_start_config: 'a new endpoint gets its full share at once',
-    locality_lb_config: LOCALITIES,
   },
 });
 support(`${POLICIES}.least_request.v3.LeastRequest`, {
-  acts: ['choice_count', 'active_request_bias'],
+  acts: ['choice_count', 'active_request_bias', 'locality_lb_config'],
   ignored: {
     slow_start_config: 'a new endpoint gets its full share at once',
-    locality_lb_config: LOCALITIES,
     enable_full_scan: 'endpoints are compared by choice_count',
     selection_method: 'endpoints are compared by choice_count',
   },
 });
-support(`${POLICIES}.random.v3.Random`, { acts: [], ignored: { locality_lb_config: LOCALITIES } });
+support(`${POLICIES}.random.v3.Random`, { acts: ['locality_lb_config'] });
+support(`${COMMON}.LocalityLbConfig`, {
+  acts: ['locality_weighted_lb_config'],
+  ignored: { zone_aware_lb_config: ZONES },
+});
+support(`${COMMON}.LocalityLbConfig.LocalityWeightedLbConfig`, { acts: [] });
 support(`${POLICIES}.wrr_locality.v3.WrrLocality`, { acts: ['endpoint_picking_policy'] });
+
+/** A policy of `load_balancing_policy` with its own word on localities. */
+function withLocalities(lb: LbPolicy, config: MessageObject | undefined): Balancing {
+  return { lb, localityWeighted: has(message(config, 'locality_lb_config'), 'locality_weighted_lb_config') };
+}
 
 function decodeSlowStart(of: MessageObject | undefined, ctx: DecodeContext): SlowStart | undefined {
   const config = message(of, 'slow_start_config');
@@ -77,37 +86,36 @@ function leastRequest(config: MessageObject | undefined, ctx: DecodeContext): Lb
   };
 }
 
-export const ROUND_ROBIN: Extension<LbPolicy> = {
+export const ROUND_ROBIN: Extension<Balancing> = {
   name: 'envoy.load_balancing_policies.round_robin',
   type: `${POLICIES}.round_robin.v3.RoundRobin`,
-  decode: roundRobin,
+  decode: (config, ctx) => withLocalities(roundRobin(config, ctx), config),
 };
 
-export const LEAST_REQUEST: Extension<LbPolicy> = {
+export const LEAST_REQUEST: Extension<Balancing> = {
   name: 'envoy.load_balancing_policies.least_request',
   type: `${POLICIES}.least_request.v3.LeastRequest`,
-  decode: leastRequest,
+  decode: (config, ctx) => withLocalities(leastRequest(config, ctx), config),
 };
 
-export const RANDOM: Extension<LbPolicy> = {
+export const RANDOM: Extension<Balancing> = {
   name: 'envoy.load_balancing_policies.random',
   type: `${POLICIES}.random.v3.Random`,
-  decode: () => ({ kind: 'random' }),
+  decode: (config) => withLocalities({ kind: 'random' }, config),
 };
 
-/** Localities are not weighed against each other: the endpoints share as the policy inside says. */
-export const WRR_LOCALITY: Extension<LbPolicy> = {
+/** A locality by its weight, then the policy inside. */
+export const WRR_LOCALITY: Extension<Balancing> = {
   name: 'envoy.load_balancing_policies.wrr_locality',
   type: `${POLICIES}.wrr_locality.v3.WrrLocality`,
   decode: (config, ctx) => {
-    ctx.ignore(`${POLICIES}.wrr_locality.v3.WrrLocality`, LOCALITIES);
     const inner = inside(config, 'endpoint_picking_policy', ctx, (policy) => decodePolicyList(policy, ctx));
-    return inner ?? { kind: 'round-robin', slowStart: undefined };
+    return { lb: inner?.lb ?? { kind: 'round-robin', slowStart: undefined }, localityWeighted: true };
   },
 };
 
 /** envoy LoadBalancingPolicy: the first of the list that Tollway knows. */
-function decodePolicyList(list: MessageObject, ctx: DecodeContext): LbPolicy | undefined {
+function decodePolicyList(list: MessageObject, ctx: DecodeContext): Balancing | undefined {
   const offered = each(list, 'policies', ctx, (policy) => message(policy, 'typed_extension_config'));
   const known = new Set(
     ctx.extensions['load-balancing-policy'].filter((entry) => 'decode' in entry).map(({ type }) => type),
@@ -135,10 +143,18 @@ function decodePolicyList(list: MessageObject, ctx: DecodeContext): LbPolicy | u
 }
 
 /** Of a Cluster. `refused` ones leave an error and stand as round robin. */
-export function decodeLbPolicy(cluster: MessageObject, ctx: DecodeContext): LbPolicy {
-  if (word(cluster, 'type', 'STATIC') === 'ORIGINAL_DST') return { kind: 'cluster-provided' };
+export function decodeBalancing(cluster: MessageObject, ctx: DecodeContext): Balancing {
+  if (word(cluster, 'type', 'STATIC') === 'ORIGINAL_DST') {
+    return { lb: { kind: 'cluster-provided' }, localityWeighted: false };
+  }
   const list = inside(cluster, 'load_balancing_policy', ctx, (policy) => decodePolicyList(policy, ctx));
   if (list !== undefined) return list;
+  // Only beside `lb_policy`: a policy of the list says it itself.
+  const localityWeighted = has(message(cluster, 'common_lb_config'), 'locality_weighted_lb_config');
+  return { lb: decodeLbPolicy(cluster, ctx), localityWeighted };
+}
+
+function decodeLbPolicy(cluster: MessageObject, ctx: DecodeContext): LbPolicy {
   const policy = word(cluster, 'lb_policy', 'ROUND_ROBIN');
   switch (policy) {
     case 'ROUND_ROBIN':

@@ -39,6 +39,13 @@ export interface SlowStart {
   readonly minWeightPercent: number;
 }
 
+/** What a cluster's endpoints are chosen by. */
+export interface Balancing {
+  readonly lb: LbPolicy;
+  /** A locality is chosen first, by its weight. Default false. */
+  readonly localityWeighted?: boolean;
+}
+
 /** Which protocol the upstream is spoken to in. */
 export type UpstreamProtocol =
   | { readonly kind: 'http1'; readonly http1: Http1Options }
@@ -48,7 +55,7 @@ export type UpstreamProtocol =
   | { readonly kind: 'auto'; readonly http1: Http1Options; readonly http2: Http2Options };
 
 /** Health checks and outlier detection are decoded when their issue comes; until then decoders name the fields. */
-export interface Cluster {
+export interface Cluster extends Balancing {
   readonly name: string;
   readonly altStatName: string | undefined;
   readonly discovery:
@@ -61,12 +68,9 @@ export interface Cluster {
     readonly failureRefresh: { readonly baseMs: number; readonly maxMs: number } | undefined;
     readonly family: 'auto' | 'v4-only' | 'v6-only' | 'v4-preferred' | 'all';
   };
-  readonly lb: LbPolicy;
   /** Below this share of healthy endpoints the health is not looked at (panic). Default 50. */
   readonly panicThresholdPercent: number;
   readonly overprovisioningFactor: number;
-  /** common_lb_config.locality_weighted_lb_config is there: locality weights count. Default false. */
-  readonly localityWeighted?: boolean;
   /** Default 5 000. */
   readonly connectTimeoutMs: number;
   readonly perConnectionBufferLimitBytes: number;

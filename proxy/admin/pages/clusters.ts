@@ -1,8 +1,9 @@
 /** `/clusters`, as text and as envoy.admin.v3.Clusters. */
 import type { Address } from '../../../xds-client/model/common.ts';
+import type { EndpointStatus, ThresholdStatus } from '../../cluster/contract.ts';
 import { addressText } from '../../upstream/contract.ts';
 import { type Answer, json, nameFilter, type Page, text } from '../page.ts';
-import type { AdminSources, ClusterStatus, EndpointStatus, ThresholdStatus } from '../sources.ts';
+import type { AdminSources, ShownCluster } from '../sources.ts';
 
 const COUNTERS = ['cx_connect_fail', 'cx_total', 'rq_error', 'rq_success', 'rq_timeout', 'rq_total'];
 const GAUGES = ['cx_active', 'rq_active', 'rq_pending_active'];
@@ -25,16 +26,16 @@ export function clustersPage(sources: AdminSources): Page {
   };
 }
 
-function answer(clusters: readonly ClusterStatus[], format: string | null): Answer {
+function answer(clusters: readonly ShownCluster[], format: string | null): Answer {
   if (format !== 'json') return text(clusterTexts(clusters));
   return json(clusters.length === 0 ? {} : { cluster_statuses: clusters.map(clusterJson) });
 }
 
-function* clusterTexts(clusters: readonly ClusterStatus[]): Generator<string> {
+function* clusterTexts(clusters: readonly ShownCluster[]): Generator<string> {
   for (const cluster of clusters) yield clusterText(cluster);
 }
 
-function clusterText(cluster: ClusterStatus): string {
+function clusterText(cluster: ShownCluster): string {
   const { name } = cluster;
   let out = `${name}::observability_name::${cluster.observabilityName}\n`;
   out += thresholdText(`${name}::default_priority`, cluster.thresholds.default);
@@ -80,7 +81,7 @@ function healthFlags(endpoint: EndpointStatus): string {
   return flags === '' ? 'healthy' : flags;
 }
 
-function clusterJson(cluster: ClusterStatus): object {
+function clusterJson(cluster: ShownCluster): object {
   return {
     name: cluster.name,
     added_via_api: cluster.addedViaApi || undefined,

@@ -1,0 +1,33 @@
+/** What clusters tell of themselves: for the admin pages and configuration dumps. */
+import type { Address } from '../../xds-client/model/common.ts';
+import type { EdsHealth, Locality } from '../../xds-client/model/endpoint.ts';
+
+export interface EndpointStatus {
+  readonly address: Address;
+  readonly hostname: string;
+  readonly locality: Locality;
+  readonly priority: number;
+  readonly weight: number;
+  readonly canary: boolean;
+  readonly edsHealth: EdsHealth;
+  readonly failedActiveHealthCheck: boolean;
+  readonly failedOutlierCheck: boolean;
+  /** Envoy's names: `cx_active`, `cx_connect_fail`, `cx_total`, `rq_active`, `rq_error`, ... Absent ones are 0. */
+  readonly stats: { readonly [name: string]: number };
+}
+
+export interface ThresholdStatus {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+}
+
+export interface ClusterStatus {
+  readonly name: string;
+  /** `alt_stat_name`, or the name. */
+  readonly observabilityName: string;
+  readonly edsServiceName: string | undefined;
+  readonly thresholds: { readonly default: ThresholdStatus; readonly high: ThresholdStatus };
+  readonly endpoints: readonly EndpointStatus[];
+}
