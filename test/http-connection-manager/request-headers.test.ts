@@ -94,3 +94,12 @@ test('an overwritten scheme goes on as x-forwarded-proto, whatever the caller sa
   assert.equal(head.scheme, 'https');
   assert.equal(sent['x-forwarded-proto'], 'https');
 });
+
+test('an external id that is kept loses the decision to trace it', () => {
+  const id = '11111111-2222-9333-8444-555555555555';
+  const edge = { useRemoteAddress: true };
+  assert.equal(mutate([['x-request-id', id]]).sent['x-request-id'], id);
+  assert.equal(mutate([['x-request-id', id]], edge).sent['x-request-id'], ID);
+  const kept = mutate([['x-request-id', id]], { ...edge, preserveExternalRequestId: true }).sent['x-request-id'];
+  assert.equal(kept, '11111111-2222-4333-8444-555555555555');
+});

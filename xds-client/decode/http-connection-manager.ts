@@ -108,8 +108,8 @@ support('envoy.config.core.v3.SchemeHeaderTransformation', {
 support('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', {
   acts: [],
   ignored: {
-    pack_trace_reason: 'the request id does not carry the sampling decision',
-    use_request_id_for_trace_sampling: 'sampling draws its own random number',
+    pack_trace_reason: 'the request id always carries the sampling decision',
+    use_request_id_for_trace_sampling: 'lots are always drawn from the request id',
   },
 });
 

@@ -2,6 +2,7 @@
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
 import type { RequestHead } from '../../http/headers.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
+import type { StatBlock } from '../stats/contract.ts';
 
 /** A sampled request's place in its trace. Ids are lower-case hex. */
 export interface RequestTrace {
@@ -29,7 +30,8 @@ export interface Tracer {
 }
 
 export interface TracerFactory {
-  create(tracing: Tracing, operation: 'ingress' | 'egress'): Tracer;
+  /** `stats`: a `TRACING_STATS` block, where the tracer counts its decisions. */
+  create(tracing: Tracing, operation: 'ingress' | 'egress', stats: StatBlock): Tracer;
 }
 
 /** A finished span on its way to the main thread; times are wall-clock milliseconds with fractions. */

@@ -5,6 +5,7 @@
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
 import type { RequestHead } from '../../http/headers.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
+import type { StatBlock } from '../stats/contract.ts';
 import {
   type Attributes,
   attemptAttributes,
@@ -17,7 +18,8 @@ import {
 import type { RequestTrace, SpanRecord, Tracer, TracerFactory } from './contract.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import type { SpanQueue } from './queue.ts';
-import { isTraced, markSampled } from './sampling.ts';
+import { decide, Reason } from './sampling.ts';
+import { TracingStat } from './stats.ts';
 import { formatTraceParent, isUnsampled, parseTraceParent } from './trace-context.ts';
 
 export interface TracerOptions {
@@ -34,41 +36,49 @@ export class WorkerTracerFactory implements TracerFactory {
     this.options = options;
   }
 
-  create(tracing: Tracing, operation: 'ingress' | 'egress'): Tracer {
-    return tracing.provider === undefined ? PASS_ON : new WorkerTracer(tracing, operation, this.options);
+  create(tracing: Tracing, operation: 'ingress' | 'egress', stats: StatBlock): Tracer {
+    return new WorkerTracer(tracing, operation, stats, this.options);
   }
 }
 
-/** Without a provider nobody would get the spans: what the caller sent goes on as it is. */
-const PASS_ON: Tracer = {
-  start: () => undefined,
-  startAttempt: () => {},
-  endAttempt: () => {},
-  finish: () => {},
+/** The counter of a decision. */
+const COUNTER: { readonly [reason in Reason]: number } = {
+  [Reason.None]: TracingStat.NOT_TRACEABLE,
+  [Reason.Sampled]: TracingStat.RANDOM_SAMPLING,
+  [Reason.ServiceForced]: TracingStat.SERVICE_FORCED,
+  [Reason.ClientEnabled]: TracingStat.CLIENT_ENABLED,
 };
 
 class WorkerTracer implements Tracer {
   private readonly tracing: Tracing;
   private readonly operation: 'ingress' | 'egress';
+  private readonly stats: StatBlock;
   private readonly options: TracerOptions;
   private readonly exporter: string;
   private readonly tags: readonly (readonly [string, TagSource])[];
 
-  constructor(tracing: Tracing, operation: 'ingress' | 'egress', options: TracerOptions) {
+  constructor(tracing: Tracing, operation: 'ingress' | 'egress', stats: StatBlock, options: TracerOptions) {
     this.tracing = tracing;
     this.operation = operation;
+    this.stats = stats;
     this.options = options;
     this.exporter = JSON.stringify(tracing.provider);
     this.tags = tracing.customTags.map(compileTag);
   }
 
   start(head: RequestHead, info: StreamInfo): RequestTrace | undefined {
+    if (info.healthCheck) {
+      this.stats.inc(TracingStat.HEALTH_CHECK);
+      return undefined;
+    }
+    const reason = decide(head, info, this.tracing, this.options.random);
+    this.stats.inc(COUNTER[reason]);
+    // Without a provider nobody would get the spans: the caller's context goes on as it is.
+    if (reason === Reason.None || this.tracing.provider === undefined) return undefined;
     const field = head.headers.get('traceparent');
     if (field !== undefined && isUnsampled(field)) return undefined;
-    if (info.healthCheck || !isTraced(head, info.requestId, this.tracing, this.options.random)) return undefined;
     const parent = field === undefined ? undefined : parseTraceParent(field);
     if (parent?.sampled === false) return undefined;
-    markSampled(head, info);
     if (parent !== undefined) return this.trace(parent.traceId, parent.spanId, head.headers.joined('tracestate'));
     // A broken traceparent takes its tracestate with it (§3.3.1.1).
     if (field !== undefined) head.headers.remove('tracestate');

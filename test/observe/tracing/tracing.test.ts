@@ -5,6 +5,7 @@ import { MainStats } from '../../../proxy/observe/stats/main-stats.ts';
 import type { SpanRecord, Tracer } from '../../../proxy/observe/tracing/contract.ts';
 import { TraceExporter } from '../../../proxy/observe/tracing/exporter.ts';
 import { SpanQueue } from '../../../proxy/observe/tracing/queue.ts';
+import { TRACING_STATS, TracingStat } from '../../../proxy/observe/tracing/stats.ts';
 import { formatTraceParent, parseTraceParent } from '../../../proxy/observe/tracing/trace-context.ts';
 import { WorkerTracerFactory } from '../../../proxy/observe/tracing/tracer.ts';
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
@@ -36,11 +37,13 @@ function setup(
   change: Partial<Tracing> = {},
   operation: 'ingress' | 'egress' = 'ingress',
   random: () => number = () => 0.5,
-): { tracer: Tracer; spans: SpanRecord[]; flush: () => void } {
+): { tracer: Tracer; spans: SpanRecord[]; flush: () => void; count: (name: keyof typeof TracingStat) => number } {
   const spans: SpanRecord[] = [];
   const queue = new SpanQueue((batch) => spans.push(...batch), { schedule: () => {} });
   const factory = new WorkerTracerFactory({ queue, node: { nodeId: 'node-1', zone: 'z1' }, random });
-  return { tracer: factory.create({ ...BASE, ...change }, operation), spans, flush: () => queue.flush() };
+  const stats = new MainStats().block('tracing.', TRACING_STATS);
+  const tracer = factory.create({ ...BASE, ...change }, operation, stats);
+  return { tracer, spans, flush: () => queue.flush(), count: (name) => stats.get(TracingStat[name]) };
 }
 
 test('joins the trace of a caller that sampled, and gives every attempt a span of its own', () => {
@@ -133,6 +136,33 @@ test('takes the decision from the request id, and leaves it there for the next h
   // 0x1387 is 4999: the lot is 49.99 at every hop.
   assert.equal(decide(undecided, { randomSampling: 50 }), sampled);
   assert.equal(decide(undecided, { randomSampling: 49 }), undefined);
+});
+
+test('counts why it traces, also where nobody gets the spans, and tells the next hop', () => {
+  const ids = (mark: string): { [name: string]: string } => ({
+    'x-request-id': `00001387-2f99-${mark}716-8a95-c7cffeb02104`,
+  });
+  const decide = (fields: { [name: string]: string }, change: Partial<Tracing> = {}) => {
+    const info = finished(fields);
+    const { tracer, count } = setup({ provider: undefined, ...change });
+    assert.equal(tracer.start(info.request, info), undefined);
+    const names = Object.keys(TracingStat) as (keyof typeof TracingStat)[];
+    return [names.filter((name) => count(name) === 1).join(), info.requestId?.[14]];
+  };
+  assert.deepEqual(decide(ids('4')), ['RANDOM_SAMPLING', '9']);
+  assert.deepEqual(decide(ids('a')), ['SERVICE_FORCED', 'a']);
+  assert.deepEqual(decide(ids('b')), ['CLIENT_ENABLED', 'b']);
+  const forced = { ...ids('4'), 'x-envoy-force-trace': 'true' };
+  assert.deepEqual(decide(forced, { randomSampling: 0 }), ['SERVICE_FORCED', 'a']);
+  assert.deepEqual(decide({ ...forced, 'x-client-trace-id': 'mine' }), ['CLIENT_ENABLED', 'b']);
+  assert.deepEqual(decide(ids('4'), { randomSampling: 0 }), ['NOT_TRACEABLE', '4']);
+  // Overall sampling takes back what was decided, and the next hop is told so.
+  assert.deepEqual(decide(ids('9'), { overallSampling: 0 }), ['NOT_TRACEABLE', '4']);
+  const healthCheck = finished(ids('4'));
+  healthCheck.healthCheck = true;
+  const { tracer, count } = setup();
+  tracer.start(healthCheck.request, healthCheck);
+  assert.equal(count('HEALTH_CHECK'), 1);
 });
 
 test('stands for the caller when attempts have no spans of their own', () => {

@@ -262,7 +262,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const empty = reply.body === '' || info.request.method === 'HEAD';
     this.chain?.filterLocalReply(head, empty);
     // A bad request may be one half of something worse: nothing more is read from its connection.
-    if (!this.requestEnded || (status === 400 && manager.closesOnBadRequest)) head.headers.set('connection', 'close');
+    if (!this.requestEnded || (status === 400 && info.request.version < 20)) head.headers.set('connection', 'close');
     this.prepareHead(head);
     if (empty) {
       this.finish(false);
@@ -357,7 +357,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     else if (config.serverHeader === 'append-if-absent' && !headers.has('server'))
       headers.add('server', manager.serverName);
     if (config.via !== undefined) appendVia(headers, config.via);
-    if (config.alwaysSetRequestIdInResponse && info.requestId !== undefined)
+    if (info.requestId !== undefined && (config.alwaysSetRequestIdInResponse || this.traceForced()))
       headers.set('x-request-id', info.requestId);
     // Only a sidecar of the mesh is told, and it takes the header off again: see proxy/policy/attempt-class.ts.
     if (head.status >= 400 && !info.maybeProcessed && this.connection.mutual && isMeshDownstream(info)) {
@@ -377,6 +377,11 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       stats.inc(RQ_1XX + digit);
       listenerStats.inc(LISTENER_1XX + digit);
     }
+  }
+
+  /** An internal caller asked for a trace: it is told the id to look for. Others' fields are gone by now. */
+  private traceForced(): boolean {
+    return !this.manager.internalAddresses.empty && this.info.request.headers.has('x-envoy-force-trace');
   }
 
   private endRequest(): void {

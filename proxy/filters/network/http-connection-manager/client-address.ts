@@ -19,6 +19,11 @@ export class InternalAddresses {
     this.list = list;
   }
 
+  /** Nobody is inside. */
+  get empty(): boolean {
+    return this.list === undefined;
+  }
+
   has(address: string): boolean {
     if (this.list === undefined) return false;
     const version = isIP(address);

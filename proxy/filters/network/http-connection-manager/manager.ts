@@ -9,6 +9,7 @@ import type { RequestHead } from '../../../http/headers.ts';
 import type { AccessLogger } from '../../../observe/access-log/contract.ts';
 import type { Histogram, StatBlock } from '../../../observe/stats/contract.ts';
 import type { Tracer } from '../../../observe/tracing/contract.ts';
+import { TRACING_STATS } from '../../../observe/tracing/stats.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
 import { compileRoutes, type RouteTable } from '../../../route/table.ts';
 import type { ChainFilter, MakeTerminal } from '../../http/chain.ts';
@@ -21,7 +22,7 @@ import { DateHeader } from './date-header.ts';
 import type { ManagerDependencies } from './dependencies.ts';
 import { LocalReplies } from './local-reply.ts';
 import type { RequestRules } from './request-headers.ts';
-import { LISTENER_HTTP_STATS, MANAGER_STATS, TRACING_STATS } from './stats.ts';
+import { LISTENER_HTTP_STATS, MANAGER_STATS } from './stats.ts';
 
 /** Where a listener says nothing of its buffer. */
 const DEFAULT_BUFFER_BYTES = 1024 * 1024;
@@ -43,8 +44,6 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly date = new DateHeader();
   readonly serverName: string;
   readonly nodeAddress: string;
-  /** A reply of 400 ends its connection. */
-  readonly closesOnBadRequest: boolean;
   readonly bufferLimitBytes: number;
   readonly makeTerminal: MakeTerminal;
   private readonly tracingStats: StatBlock | undefined;
@@ -64,7 +63,10 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.tracingStats = config.tracing === undefined ? undefined : stats.block(`${prefix}tracing.`, TRACING_STATS);
     const { listener } = context;
     const operation = listener.trafficDirection === 'outbound' ? 'egress' : 'ingress';
-    this.tracer = config.tracing === undefined ? undefined : dependencies.tracers?.create(config.tracing, operation);
+    this.tracer =
+      config.tracing === undefined || this.tracingStats === undefined
+        ? undefined
+        : dependencies.tracers?.create(config.tracing, operation, this.tracingStats);
     this.accessLogs = dependencies.accessLogs.create(config.accessLogs);
     this.internalAddresses = new InternalAddresses(config.internalAddressRanges);
     this.localReplies = new LocalReplies(config.localReply, {
@@ -73,8 +75,6 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     });
     this.serverName = config.serverName ?? 'tollway';
     this.nodeAddress = dependencies.nodeAddress;
-    const staysOpen = config.http1.overrideStreamErrorOnInvalidHttpMessage ?? config.streamErrorOnInvalidHttpMessage;
-    this.closesOnBadRequest = !staysOpen;
     this.bufferLimitBytes = listener.perConnectionBufferLimitBytes || DEFAULT_BUFFER_BYTES;
     this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
     this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;

@@ -4,6 +4,7 @@
  */
 import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
 import type { HeaderMap, RequestHead } from '../../../http/headers.ts';
+import { forgetDecision } from '../../../observe/tracing/sampling.ts';
 import { addressFromForwardedFor, type InternalAddresses, isLoopback, joinForwardedFor } from './client-address.ts';
 import { applyClientCert } from './client-cert.ts';
 
@@ -109,8 +110,10 @@ export function mutateRequest(
     applyClientCert(headers, config.forwardClientCert, connection.clientCert, connection.mutual);
   }
   if (config.generateRequestId) {
-    if (edge && !config.preserveExternalRequestId) headers.set('x-request-id', rules.requestId());
-    else if (!headers.has('x-request-id')) headers.add('x-request-id', rules.requestId());
+    const given = headers.get('x-request-id');
+    if (given === undefined) headers.add('x-request-id', rules.requestId());
+    else if (edge)
+      headers.set('x-request-id', config.preserveExternalRequestId ? forgetDecision(given) : rules.requestId());
   }
   return named;
 }

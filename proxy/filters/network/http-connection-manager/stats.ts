@@ -77,14 +77,3 @@ const LISTENER_COUNTERS = [
 ] as const;
 export const LISTENER_HTTP_STATS = family(LISTENER_COUNTERS, []);
 export const ListenerHttpStat = indices(LISTENER_COUNTERS);
-
-const TRACING_COUNTERS = [
-  'client_enabled',
-  'health_check',
-  'not_traceable',
-  'random_sampling',
-  'service_forced',
-] as const;
-/** Under `http.<stat_prefix>.tracing.`. */
-export const TRACING_STATS = family(TRACING_COUNTERS, []);
-export const TracingStat = indices(TRACING_COUNTERS);
