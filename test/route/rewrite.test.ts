@@ -120,6 +120,7 @@ describe('a path', () => {
     assert.equal(stripPort('a:81', 'matching', 80), 'a:81');
     assert.equal(stripPort('[::1]:81', 'any', 80), '[::1]');
     assert.equal(stripPort('[::1]', 'any', 80), '[::1]');
+    assert.equal(stripPort('a:', 'any', 80), 'a:');
     assert.equal(stripTrailingHostDot('a.com.:80'), 'a.com:80');
     assert.equal(stripTrailingHostDot('a.com.'), 'a.com');
   });

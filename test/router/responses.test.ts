@@ -4,9 +4,11 @@ import { after, test } from 'node:test';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { limited } from '../cluster/support.ts';
 import {
+  Client,
   deadPort,
   get,
   hostOf,
+  type ProxyOptions,
   post,
   response,
   send,
@@ -26,8 +28,9 @@ after(() => {
 async function proxyTo(
   upstream: Upstream | undefined,
   changes: Parameters<typeof toCluster>[1] = {},
+  manager: ProxyOptions['manager'] = {},
 ): Promise<TestProxy> {
-  const proxy = await startProxy({ routes: hostOf(toCluster('c', changes)) });
+  const proxy = await startProxy({ routes: hostOf(toCluster('c', changes)), manager });
   opened.push(proxy);
   if (upstream !== undefined) {
     opened.push(upstream);
@@ -161,6 +164,25 @@ test('an upstream that takes too long is 504 UT', async () => {
   const { flags, details } = await told(proxy);
   assert.deepEqual([flags, details], ['UT', 'response_timeout']);
   assert.equal(proxy.stat('cluster.c.upstream_rq_timeout'), 1);
+});
+
+test('an internal caller may ask for 204 when the upstream takes too long', async () => {
+  const upstream = await new Upstream(() => undefined).listen();
+  const proxy = await proxyTo(
+    upstream,
+    { timeoutMs: 30 },
+    {
+      useRemoteAddress: true,
+      internalAddressRanges: [{ address: '127.0.0.0', prefixLength: 8 }],
+    },
+  );
+  const client = new Client(proxy.port);
+  opened.push(client);
+  client.write(get('/', 'x-envoy-upstream-rq-timeout-alt-response: 1\r\n'));
+  await until(() => client.text.includes('\r\n\r\n'), 'an answer came');
+  assert.match(client.text, /^HTTP\/1.1 204 /);
+  assert.doesNotMatch(upstream.requests[0] ?? '', /alt-response/);
+  assert.equal(proxy.stat('cluster.c.upstream_rq_204'), 1);
 });
 
 test('an upstream that breaks the protocol is 502', async () => {

@@ -34,6 +34,7 @@ support(HCM, {
     'stream_idle_timeout',
     'request_timeout',
     'request_headers_timeout',
+    'drain_timeout',
     'delayed_close_timeout',
     'access_log',
     'flush_access_log_on_new_request',
@@ -61,7 +62,6 @@ support(HCM, {
     'append_x_forwarded_port',
   ],
   ignored: {
-    drain_timeout: 'connections drain as long as --drain-time-s says',
     access_log_flush_interval: 'lines are written when the request ends',
     stream_error_on_invalid_http_message: 'a request that breaks HTTP/1.1 ends its connection',
     http3_protocol_options: NO_HTTP3,
