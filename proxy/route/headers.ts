@@ -77,81 +77,10 @@ function latin1(text: string): string {
   return text;
 }
 
-interface Levels<C> {
-  readonly request: readonly HeaderMutation<C>[];
-  readonly response: readonly HeaderMutation<C>[];
-}
-
-/**
- * Header changes for the routes of one listener. Levels are compiled once for each object of the model: a virtual host's
- * are shared by its routes.
- */
-export class RouteHeaders<C> {
-  private readonly compile: FormatCompiler<C>;
-  private readonly byChanges = new WeakMap<HeaderChanges, Levels<C>>();
-  private readonly byRoute = new WeakMap<RouteDecision, Levels<C>>();
-  private readonly byCluster = new WeakMap<RouteDecision, WeakMap<WeightedCluster, Levels<C>>>();
-
-  constructor(compile: FormatCompiler<C>) {
-    this.compile = compile;
-  }
-
-  applyToRequest(decision: RouteDecision, weighted: WeightedCluster | undefined, headers: HeaderMap, context: C): void {
-    for (const mutation of this.levels(decision, weighted).request) mutation.apply(headers, context);
-  }
-
-  applyToResponse(
-    decision: RouteDecision,
-    weighted: WeightedCluster | undefined,
-    headers: HeaderMap,
-    context: C,
-  ): void {
-    for (const mutation of this.levels(decision, weighted).response) mutation.apply(headers, context);
-  }
-
-  private levels(decision: RouteDecision, weighted: WeightedCluster | undefined): Levels<C> {
-    let cache: WeakMap<object, Levels<C>> = this.byRoute;
-    let key: object = decision;
-    if (weighted !== undefined) {
-      let clusters = this.byCluster.get(decision);
-      if (clusters === undefined) {
-        clusters = new WeakMap();
-        this.byCluster.set(decision, clusters);
-      }
-      cache = clusters;
-      key = weighted;
-    }
-    let levels = cache.get(key);
-    if (levels === undefined) {
-      levels = this.combine(decision, weighted);
-      cache.set(key, levels);
-    }
-    return levels;
-  }
-
-  private combine(decision: RouteDecision, weighted: WeightedCluster | undefined): Levels<C> {
-    const { config, virtualHost, route } = decision;
-    const changes = [weighted?.headers, route.headers, virtualHost.headers, config.headers];
-    if (config.mostSpecificHeaderMutationsWins) changes.reverse();
-    const request: HeaderMutation<C>[] = [];
-    const response: HeaderMutation<C>[] = [];
-    for (const change of changes) {
-      if (change === undefined) continue;
-      const level = this.levelOf(change);
-      request.push(...level.request);
-      response.push(...level.response);
-    }
-    return { request, response };
-  }
-
-  private levelOf(changes: HeaderChanges): Levels<C> {
-    let level = this.byChanges.get(changes);
-    if (level === undefined) {
-      const request = new HeaderMutation(changes.requestRemove, changes.requestAdd, this.compile);
-      const response = new HeaderMutation(changes.responseRemove, changes.responseAdd, this.compile);
-      level = { request: request.empty ? [] : [request], response: response.empty ? [] : [response] };
-      this.byChanges.set(changes, level);
-    }
-    return level;
-  }
+/** The changes of a matched route's levels, in the order in which they apply. */
+export function headerLevels(decision: RouteDecision, weighted: WeightedCluster | undefined): readonly HeaderChanges[] {
+  const { config, virtualHost, route } = decision;
+  const levels = [route.headers, virtualHost.headers, config.headers];
+  if (weighted !== undefined) levels.unshift(weighted.headers);
+  return config.mostSpecificHeaderMutationsWins ? levels.reverse() : levels;
 }

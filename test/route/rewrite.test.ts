@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RouteHeaders } from '../../proxy/route/headers.ts';
+import { HeaderMutation, headerLevels } from '../../proxy/route/headers.ts';
 import { normalizePath, preparePath, stripPort, stripTrailingHostDot } from '../../proxy/route/path.ts';
 import { redirectLocation, rewriteHost, rewritePath } from '../../proxy/route/rewrite.ts';
 import { compileRoutes } from '../../proxy/route/table.ts';
@@ -149,8 +149,14 @@ describe('header changes', () => {
     const head = get('/', 'a', fields);
     const decision = table.match(head, undefined, 0);
     assert.ok(decision);
-    const headers = new RouteHeaders<string>((value) => (context) => value.replace('%C%', context));
-    headers.applyToRequest(decision, weighted, head.headers, 'ctx');
+    for (const { requestRemove, requestAdd } of headerLevels(decision, weighted)) {
+      const changes = new HeaderMutation(
+        requestRemove,
+        requestAdd,
+        (value) => (context: string) => value.replace('%C%', context),
+      );
+      changes.apply(head.headers, 'ctx');
+    }
     return head.headers.names.map((name, i) => `${name}=${head.headers.values[i]}`).join(' ');
   }
 

@@ -9,7 +9,7 @@ import type { StreamInfo } from '../../../http/stream-info.ts';
 import { allowsIdempotencyKey } from '../../../policy/idempotency.ts';
 import { type CompiledRetry, type CompileHeaders, compileRetry } from '../../../policy/retry-conditions.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
-import { HeaderMutation } from '../../../route/headers.ts';
+import { HeaderMutation, headerLevels } from '../../../route/headers.ts';
 import type { RouteDecision } from '../../../route/table.ts';
 import type { MatchedRoute } from '../stream-ends.ts';
 import { compileValue } from './header-value.ts';
@@ -28,7 +28,7 @@ export class RoutePlan {
   private readonly responseChanges: readonly HeaderMutation<StreamInfo>[];
 
   constructor(decision: RouteDecision, weighted: WeightedCluster | undefined) {
-    const { route, virtualHost, config } = decision;
+    const { route, virtualHost } = decision;
     const { action } = route;
     const routed = action.kind === 'route' ? action : undefined;
     this.retryPolicy = routed === undefined ? undefined : (routed.retry ?? virtualHost.retry);
@@ -41,14 +41,7 @@ export class RoutePlan {
     this.rewritesHost = routed?.hostRewrite !== undefined || weighted?.hostRewrite !== undefined;
     this.directBody =
       action.kind === 'direct-response' ? Buffer.from(action.bodyBase64, 'base64').toString('utf8') : '';
-    // From the most specific level to the least, so that the least writes last, unless the configuration says otherwise.
-    const levels = [
-      ...(weighted === undefined ? [] : [weighted.headers]),
-      route.headers,
-      virtualHost.headers,
-      config.headers,
-    ];
-    if (config.mostSpecificHeaderMutationsWins) levels.reverse();
+    const levels = headerLevels(decision, weighted);
     this.requestChanges = levels
       .map((level) => new HeaderMutation(level.requestRemove, level.requestAdd, compileValue))
       .filter((mutation) => !mutation.empty);
