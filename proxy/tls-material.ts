@@ -26,7 +26,7 @@ export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMat
       broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
       configuration().secretReady(key);
     },
-    onProblem: (problem) => log.error({ secret: problem.name ?? '' }, problemText(problem)),
+    onProblem: (problem) => log.error({}, problemText(problem)),
   });
 }
 

@@ -80,13 +80,13 @@ export class Material {
       const { ref } = reference;
       if (ref.kind === 'inline') this.#read(certificateReading(ref.secret));
       else if (secret?.kind === 'certificate') this.#read(certificateReading(secret.certificate));
-      else if (secret !== undefined) this.#refuse('is a validation context, and a certificate is needed');
+      else if (secret !== undefined) this.#refuse('it is a validation context, and a certificate is needed');
       return;
     }
     const { ref } = reference;
     if (ref.kind === 'inline') this.#read(trustReading(ref.context));
     else if (secret?.kind === 'validation') this.#read(trustReading(mergeValidation(ref.defaults, secret.validation)));
-    else if (secret !== undefined) this.#refuse('is a certificate, and a validation context is needed');
+    else if (secret !== undefined) this.#refuse('it is a certificate, and a validation context is needed');
   }
 
   /** Stops watching. Nothing is told afterwards. */

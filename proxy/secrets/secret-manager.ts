@@ -40,7 +40,7 @@ interface User {
 
 interface Entry {
   readonly material: Material;
-  /** `sds.<name>.`; `undefined` for what is named in place. */
+  /** `sds.<name>.`; `undefined` for what is not fetched. */
   readonly stats: StatBlock | undefined;
 }
 
@@ -147,7 +147,7 @@ export class SecretManager {
         onPayload: (payload) => this.#later(reference.key, entry, () => this.#serve(reference, payload)),
         onProblem: (problem) => this.#later(reference.key, entry, () => this.#tell(problem, entry.stats)),
       }),
-      stats: ref.kind === 'sds' ? this.#options.stats.block(`sds.${ref.name}.`, SDS_STATS) : undefined,
+      stats: isFetched(ref) ? this.#options.stats.block(`sds.${ref.name}.`, SDS_STATS) : undefined,
     };
     this.#entries.set(reference.key, entry);
     entry.material.load(this.#secretOf(reference));
@@ -162,7 +162,7 @@ export class SecretManager {
 
   #serve({ key, ref }: Reference, payload: SecretPayload): void {
     this.#options.onMaterial(key, payload);
-    if (ref.kind !== 'sds') return;
+    if (!isFetched(ref)) return;
     for (const { contexts, stats } of this.#users.values()) {
       for (const { certificates, trust } of contexts) {
         const uses = trust?.key === key || certificates.some((certificate) => certificate.key === key);
@@ -192,4 +192,9 @@ export class SecretManager {
       if (!key.startsWith(`${STATIC_SOURCE} `) && !used.has(secret)) this.#secrets.delete(key);
     }
   }
+}
+
+/** By SDS. What `self` names is the bootstrap's, and there from the start. */
+function isFetched(ref: Reference['ref']): ref is Extract<Reference['ref'], { kind: 'sds' }> {
+  return ref.kind === 'sds' && ref.source.kind !== 'self';
 }

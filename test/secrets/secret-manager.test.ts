@@ -151,7 +151,7 @@ test('SDS brings material, renews it, and a bad push changes nothing', async () 
   probe.manager.setSecret(secret({ ...second, key: first.key }), 'ads');
   assert.match(await probe.problem(), /^default refused, serving: the private key does not belong/);
   probe.manager.setSecret({ kind: 'validation', name: 'default', validation: validationContext() }, 'ads');
-  assert.match(await probe.problem(), /^default refused, serving: is a validation context/);
+  assert.match(await probe.problem(), /^default refused, serving: it is a validation context/);
   probe.manager.setSecret(secret(second), 'ads');
   const event = await probe.next();
   assert.ok('payload' in event && event.payload.kind === 'certificate');
