@@ -150,6 +150,18 @@ test('an old connection serves what was on its way, says close, and ends', async
   assert.equal(proxy.stat('http.in.downstream_cx_drain_close'), 0);
 });
 
+test('a request that crosses the end of its connection is not served', async () => {
+  const { proxy, upstream } = await start();
+  const client = new Client(proxy.port);
+  client.write(get('/'));
+  assert.equal((await client.reply()).status, 200);
+  client.write(get('/late'));
+  proxy.connections[0]?.drain();
+  await until(() => client.ended, 'the connection ended');
+  assert.equal(upstream.requests.length, 1);
+  assert.equal(proxy.stat('http.in.downstream_rq_total'), 1);
+});
+
 test('an idle connection that nobody uses ends after the time to drain', async () => {
   const { proxy } = await start({ manager: { common: { ...common, idleTimeoutMs: 30 }, drainTimeoutMs: 30 } });
   const client = new Client(proxy.port);

@@ -20,6 +20,7 @@ export const suite: Suite = {
               direct_response: { status: 200, body: { inline_string: 'hello' } },
             },
             { match: { path: '/direct-empty' }, direct_response: { status: 204 } },
+            { match: { path: '/direct-400' }, direct_response: { status: 400, body: { inline_string: 'bad' } } },
             { match: { path: '/direct-403' }, direct_response: { status: 403, body: { inline_string: 'no' } } },
             { name: 'redirect', match: { path: '/redirect' }, redirect: { path_redirect: '/there' } },
             {
@@ -55,6 +56,7 @@ export const suite: Suite = {
     { name: 'a direct response to HEAD', client: get('/direct', {}, 'HEAD') },
     { name: 'a direct response without a body', client: get('/direct-empty') },
     { name: 'a direct response with an error status', client: get('/direct-403') },
+    { name: 'a direct response of 400 ends its connection', client: get('/direct-400') },
     { name: 'a redirect of the path', client: get('/redirect?q=1') },
     { name: 'a redirect of the host keeps path and query', client: get('/redirect-host?q=1') },
     { name: 'a redirect to https', client: get('/redirect-https') },

@@ -137,10 +137,12 @@ export class HttpConnection
   // NetworkConnection.
 
   drain(): void {
-    if (this.draining || this.closed) return;
-    this.draining = true;
-    this.manager.stats.inc(CX_DRAIN_CLOSE);
-    this.codec?.drain();
+    if (this.closed) return;
+    if (!this.draining) {
+      this.draining = true;
+      this.manager.stats.inc(CX_DRAIN_CLOSE);
+      this.codec?.drain();
+    }
     if (this.streams.size === 0) this.end();
   }
 
@@ -337,7 +339,8 @@ export class HttpConnection
   }
 
   private onData(chunk: Buffer): void {
-    if (this.closed) return;
+    // A request that crosses our end on the way can have no answer, so it must have no effect.
+    if (this.closed || this.endedLocally) return;
     const { manager } = this;
     manager.stats.add(CX_RX_BYTES, chunk.length);
     let bytes = chunk;
