@@ -51,7 +51,9 @@ export async function launch(file, args) {
   const node = major >= shipped || process.platform !== 'linux' ? undefined : shippedNode();
   if (node !== undefined) spawned(node, script, args);
   else if (major >= oldest) {
-    nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? cache);
+    // Worker threads read it from the environment.
+    process.env.NODE_COMPILE_CACHE ??= cache;
+    nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
     // As if it had been started so: the file reads its arguments from here.
     process.argv = [process.argv[0], script, ...args];
     await import(pathToFileURL(script).href);

@@ -1,5 +1,7 @@
 /** The one place where the parts are wired together: the control side on the main thread, the workers beside it. */
 import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Worker } from 'node:worker_threads';
 import type { ConfigChange } from '../xds-client/changes.ts';
 import { systemClock } from '../xds-client/clock.ts';
 import { Configuration } from '../xds-client/configuration.ts';
@@ -17,7 +19,6 @@ import { ClusterResolution } from './cluster/resolution.ts';
 import { SystemResolver, systemTimers } from './cluster/system-resolver.ts';
 import type { Options } from './command-line.ts';
 import { applyChange } from './config-applier.ts';
-import { controlPlaneConnection } from './control-plane-connection.ts';
 import { decodeChecks } from './decode-checks.ts';
 import { errorMessage, ProxyError } from './errors.ts';
 import { ListenerBoard } from './listener-board.ts';
@@ -39,6 +40,8 @@ import { WorkerPool } from './worker-pool.ts';
 export interface AppContext {
   readonly options: Options;
   readonly loaded: LoadedBootstrap<Bootstrap>;
+  /** The workers' threads; none where the data side runs in this one. */
+  readonly threads: readonly Worker[];
   readonly log: Log;
   readonly reopenLogs: () => void;
   /** Ends the process. */
@@ -48,6 +51,13 @@ export interface AppContext {
 /** Nothing under way for so long: the drain is over. */
 const QUIET_MS = 1_000;
 const MAX_CONNECTIONS = 50_000;
+
+/** gRPC is loaded where there is a control plane: it costs 40 ms and 14 MB. */
+function loadControlPlane(): typeof import('./control-plane-connection.ts') {
+  return createRequire(import.meta.url)(
+    './control-plane-connection.ts',
+  ) as typeof import('./control-plane-connection.ts');
+}
 
 export class App {
   readonly context: AppContext;
@@ -88,7 +98,7 @@ export class App {
       onError: (sink, message) => log.component('file').error({ sink }, message),
     });
     this.pool = new WorkerPool(
-      options.concurrency,
+      context.threads,
       {
         workers: Math.max(1, options.concurrency),
         logLevel: options.logLevel,
@@ -156,7 +166,7 @@ export class App {
       decode: resourceDecoder(decodeChecks((name) => this.configuration.store.knowsCluster(name))),
       clock: systemClock,
       random: Math.random,
-      connect: (source) => controlPlaneConnection(bootstrap, source),
+      connect: (source) => loadControlPlane().controlPlaneConnection(bootstrap, source),
       onChanges: (changes) => this.apply(changes),
       onEvent: (event) => this.happened(event, config),
     });

@@ -1,6 +1,6 @@
 /** Where the process log goes: JSON by pino, or Envoy's `--log-format` text, to standard error or `--log-path`. */
 import { openSync } from 'node:fs';
-import { pino } from 'pino';
+import { createRequire } from 'node:module';
 import type { LogLevel, LogRecord, LogSink } from './log.ts';
 import { logFormatter } from './log-format.ts';
 
@@ -23,6 +23,11 @@ export interface OpenLogSink {
   close(): Promise<void>;
 }
 
+/** Loaded with the first line: a start that has nothing to say listens without waiting for it. */
+function loadPino(): typeof import('pino').pino {
+  return (createRequire(import.meta.url)('pino') as typeof import('pino')).pino;
+}
+
 /** Line feeds alone would let a message forge a line; text is escaped where it can hold one. */
 function escapeText(text: string): string {
   return JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"');
@@ -30,8 +35,23 @@ function escapeText(text: string): string {
 
 /** Throws where the file cannot be opened. */
 export function openLogSink(to: LogDestination): OpenLogSink {
-  // Not sync: a reader that stands still must not stop the control side.
   const descriptor = to.path === undefined ? 2 : openSync(to.path, 'a', 0o640);
+  let open: OpenLogSink | undefined;
+  const opened = (): OpenLogSink => {
+    open ??= writerOn(descriptor, to);
+    return open;
+  };
+  return {
+    sink: (record) => opened().sink(record),
+    flush: () => open?.flush(),
+    reopen: () => opened().reopen(),
+    close: () => opened().close(),
+  };
+}
+
+function writerOn(descriptor: number, to: LogDestination): OpenLogSink {
+  const pino = loadPino();
+  // Not sync: a reader that stands still must not stop the control side.
   const stream = pino.destination({ dest: descriptor, sync: false, maxLength: 8 * 1024 * 1024 });
   // A full disk or a closed pipe loses log lines and nothing else.
   stream.on('error', () => {});

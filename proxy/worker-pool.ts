@@ -2,8 +2,8 @@
  * The workers as the main thread sees them: starts them, hands every message to all of them, collects what they say.
  * `--concurrency 0` runs the data side in the main thread, behind the same interface.
  */
-import { Worker } from 'node:worker_threads';
-import { DataPlane } from './data-plane.ts';
+import { createRequire } from 'node:module';
+import type { Worker } from 'node:worker_threads';
 import { ProxyError } from './errors.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { WorkerSettings } from './worker-settings.ts';
@@ -26,13 +26,13 @@ export class WorkerPool {
   private readonly members: Member[] = [];
   private ending = false;
 
-  /** Starts `concurrency` threads, or one data plane in this thread for 0. */
-  constructor(concurrency: number, settings: Omit<WorkerSettings, 'index'>, events: WorkerPoolEvents) {
-    this.size = Math.max(1, concurrency);
-    for (let index = 0; index < this.size; index++) {
-      const own: WorkerSettings = { ...settings, index };
-      this.members.push(concurrency === 0 ? inThisThread(own, events) : this.inThread(own, events));
+  /** Takes started threads over; without any, one data plane runs in this thread. */
+  constructor(threads: readonly Worker[], settings: Omit<WorkerSettings, 'index'>, events: WorkerPoolEvents) {
+    this.size = Math.max(1, threads.length);
+    for (const [index, thread] of threads.entries()) {
+      this.members.push(this.inThread(thread, { ...settings, index }, events));
     }
+    if (threads.length === 0) this.members.push(inThisThread({ ...settings, index: 0 }, events));
   }
 
   /** To one of them. */
@@ -50,11 +50,8 @@ export class WorkerPool {
     await Promise.all(this.members.map((member) => member.terminate()));
   }
 
-  private inThread(settings: WorkerSettings, events: WorkerPoolEvents): Member {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: settings,
-      name: `wrk:${settings.index}`,
-    });
+  private inThread(worker: Worker, settings: WorkerSettings, events: WorkerPoolEvents): Member {
+    worker.postMessage(settings);
     worker.on('message', (message: FromWorker) => events.message(settings.index, message));
     worker.on('error', (error) =>
       events.failed(settings.index, error instanceof Error ? error : new Error(String(error))),
@@ -73,6 +70,8 @@ export class WorkerPool {
 }
 
 function inThisThread(settings: WorkerSettings, events: WorkerPoolEvents): Member {
+  // The data side's code is not the main thread's but here.
+  const { DataPlane } = createRequire(import.meta.url)('./data-plane.ts') as typeof import('./data-plane.ts');
   const plane = new DataPlane(settings, (message) => events.message(settings.index, message));
   // As between threads: what is posted arrives later, never inside the call that posts it.
   return {

@@ -2,6 +2,7 @@
  * The whole of the configuration side: the store, and a source for each place that resources come from. Asks the sources
  * for what the store wants, gives the store what they bring, hands the changes on.
  */
+import { createRequire } from 'node:module';
 import type { MessageObject } from '../protos/index.ts';
 import type { ConfigChange } from './changes.ts';
 import { XdsClient, type XdsClientListener } from './client.ts';
@@ -20,7 +21,7 @@ import {
   type ResourceKind,
   type SecretUser,
 } from './resource-types.ts';
-import { XdsStream, type XdsStreamOptions } from './stream.ts';
+import type { XdsStreamOptions } from './stream.ts';
 import type { Subscription, Wanted } from './subscription.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, sourceKey, type Want } from './wants.ts';
 
@@ -49,6 +50,11 @@ interface Source {
 }
 
 const NOTHING: Wanted = { wildcard: false, names: new Map() };
+
+/** With gRPC, which a bootstrap without a control plane has no use for. */
+function loadStream(): typeof import('./stream.ts') {
+  return createRequire(import.meta.url)('./stream.ts') as typeof import('./stream.ts');
+}
 
 export class Configuration {
   readonly store: ConfigStore;
@@ -190,6 +196,7 @@ export class Configuration {
     // A dedicated gRPC source carries secrets in practice (`sds-grpc`).
     const method = source.kind === 'grpc' ? RESOURCE_TYPES.secret.method : AGGREGATED_METHOD;
     const connection = this.options.connect(source);
+    const { XdsStream } = loadStream();
     return new XdsClient(
       {
         source: key,

@@ -255,7 +255,7 @@ export class MeshRun {
 function proxyCommandLine(command: string | undefined, config: string): Pick<ProcessSpec, 'command' | 'args'> {
   const args = ['-c', config, '--drain-time-s', '5'];
   if (command !== undefined) return { command, args: [...args, '--disable-hot-restart', '--concurrency', '1'] };
-  return { command: process.execPath, args: [join(ROOT, 'proxy/main.ts'), ...args] };
+  return { command: process.execPath, args: [join(ROOT, 'bin/tollway.js'), ...args] };
 }
 
 async function isReady(pod: Pod): Promise<boolean> {

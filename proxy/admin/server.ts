@@ -3,7 +3,7 @@
  * time, answers are written piece by piece with a breath between the pieces, so that a scrape of many clusters does not
  * hold up what else the main thread does.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Address } from '../../xds-client/model/common.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { browserRefusal } from './browser-guard.ts';
@@ -50,7 +50,8 @@ export class AdminServer {
     ];
     this.pages.push(...helpPages(this.pages));
     this.onError = options.onError ?? (() => {});
-    this.server = createServer({
+    // Importing the module takes all of its exports, and one of them loads the whole of undici.
+    this.server = process.getBuiltinModule('node:http').createServer({
       maxHeaderSize: 16 * 1024,
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: 5000,

@@ -8,7 +8,7 @@ import { after, describe, test } from 'node:test';
 import { http, httpManager, loopback, typeUrl } from './harness/case.ts';
 import { findEnvoy } from './harness/proxies.ts';
 
-const MAIN = resolve(import.meta.dirname, '../../proxy/main.ts');
+const MAIN = resolve(import.meta.dirname, '../../bin/tollway.js');
 const ROUTE = { match: { prefix: '/' }, route: { cluster: 'a' } };
 const good = (wishes: Partial<Parameters<typeof http>[0]> = {}) =>
   http({ clusters: { a: [] }, routes: [ROUTE], ...wishes });

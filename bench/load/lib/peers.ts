@@ -65,7 +65,7 @@ function tcpOpen(port: number): Promise<boolean> {
 const starters: { readonly [peer in PeerName]: (stage: Stage, wish: HttpProxyWish, core: number) => Measured } = {
   tollway: (stage, wish, core) =>
     startPinned('tollway', core, process.execPath, [
-      join(ROOT, 'proxy/main.ts'),
+      join(ROOT, 'bin/tollway.js'),
       '-c',
       writeBootstrap(stage, wish),
       '--concurrency',

@@ -111,7 +111,7 @@ export async function startProxy(
 }
 
 function commandOf(kind: ProxyKind, args: readonly string[]): [string, string[]] {
-  if (kind === 'tollway') return [process.execPath, [join(ROOT, 'proxy/main.ts'), ...args]];
+  if (kind === 'tollway') return [process.execPath, [join(ROOT, 'bin/tollway.js'), ...args]];
   const envoy = findEnvoy();
   if (envoy === undefined) throw new Error('Envoy is not installed: npm run peers');
   return [envoy, [...args]];
