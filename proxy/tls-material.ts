@@ -6,13 +6,13 @@ import { statPrefix as clusterStatPrefix } from './cluster/stats.ts';
 import { listenerStatPrefix } from './listener/stats.ts';
 import type { ComponentLog } from './log.ts';
 import type { ToWorker } from './messages.ts';
-import type { StatsStore } from './observe/stats/contract.ts';
+import type { MainStats } from './observe/stats/main-stats.ts';
 import type { Problem } from './secrets/material.ts';
 import { SecretManager } from './secrets/secret-manager.ts';
 
 export interface TlsMaterialOptions {
   readonly broadcast: (message: ToWorker) => void;
-  readonly stats: StatsStore;
+  readonly stats: MainStats;
   readonly log: ComponentLog;
   /** Asked when there is something to say to it, which is after it was made. */
   readonly configuration: () => Configuration;
@@ -22,6 +22,7 @@ export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMat
   return new SecretManager({
     stats,
     statPrefix: factoryPrefix,
+    onUnused: (name) => stats.text(`sds.${name}.version_text`, undefined),
     onMaterial: (key, payload) => {
       broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
       configuration().secretReady(key);

@@ -20,6 +20,8 @@ export interface SecretManagerOptions {
   /** Material that cannot be used, without its content. */
   readonly onProblem: (problem: Problem) => void;
   readonly stats: StatsStore;
+  /** Nothing asks SDS for the name any more: its statistics go. */
+  readonly onUnused: (name: string) => void;
   /** Where the user's TLS contexts count: `listener.127.0.0.1_80.server_ssl_socket_factory.`. */
   readonly statPrefix: (user: SecretUser) => string;
   /** What data sources may name; the process's by default. */
@@ -121,9 +123,11 @@ export class SecretManager {
     for (const [key, { material, stats }] of this.#entries) {
       if (needed.has(key)) continue;
       material.close();
-      stats?.release();
       this.#entries.delete(key);
       gone.push(key);
+      if (stats === undefined || material.name === undefined) continue;
+      stats.release();
+      if (!this.#isFetched(material.name)) this.#options.onUnused(material.name);
     }
     this.#forgetSecrets();
     return gone;
@@ -182,6 +186,13 @@ export class SecretManager {
     if (ref.kind !== 'sds') return undefined;
     const own = ref.source.kind === 'self' ? this.#secrets.get(`${STATIC_SOURCE} ${ref.name}`) : undefined;
     return own ?? this.#secrets.get(`${sourceKey(ref.source)} ${ref.name}`);
+  }
+
+  #isFetched(name: string): boolean {
+    for (const { material, stats } of this.#entries.values()) {
+      if (stats !== undefined && material.name === name) return true;
+    }
+    return false;
   }
 
   /** Control planes are asked again for what is needed again; the bootstrap is not. */

@@ -29,6 +29,7 @@ type Event =
 class Probe {
   readonly events: Event[] = [];
   readonly stats = new FakeStats();
+  readonly unused: string[] = [];
   readonly manager: SecretManager;
   #wake: (() => void) | undefined;
 
@@ -38,6 +39,7 @@ class Probe {
       onProblem: ({ name, reason, serving, kind }) =>
         this.#push({ problem: `${name ?? 'in place'} ${kind}${serving ? ', serving' : ''}`, reason }),
       stats: this.stats,
+      onUnused: (name) => this.unused.push(name),
       statPrefix: ({ kind, value }) => `${kind}.${value.name}.factory.`,
       environment,
     });
@@ -325,6 +327,7 @@ test('what is let go is neither watched nor told of, and begins anew', async () 
   probe.manager.setSecret(secret, 'ads');
   // before the turn in which it would be told of
   assert.deepEqual(probe.manager.retain([]), [secretKey(ref)]);
+  assert.deepEqual(probe.unused, ['default']);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(probe.events, []);
   // the control plane has to send it again
@@ -342,6 +345,7 @@ test('material that another still needs stays', async () => {
   probe.manager.secretsOf({ kind: 'listener', value: one });
   probe.manager.secretsOf({ kind: 'listener', value: two });
   assert.deepEqual(probe.manager.retain([{ kind: 'listener', value: two }]), []);
+  assert.deepEqual(probe.unused, []);
   probe.manager.setSecret(
     { kind: 'certificate', name: 'default', certificate: inlineCertificate(ca.issue({})) },
     'ads',
