@@ -345,7 +345,7 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
       }
       return;
     }
-    if (this.headCame) {
+    if (this.headCame || this.partial !== undefined) {
       this.fail(Fault.responseCutOff);
       return;
     }

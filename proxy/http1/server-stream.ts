@@ -146,7 +146,8 @@ export class Http1ServerStream implements ServerStream {
         return Framing.Length;
       }
     }
-    if (this.bodyless) return Framing.None;
+    // HEAD is told how the body would come, but for a client that knows no chunks.
+    if (this.bodyless) return this.isHead && status !== 304 && this.version !== 10 ? Framing.Chunked : Framing.None;
     if (end) return Framing.Zero;
     if (this.version === 10) {
       this.closeAfter = true;

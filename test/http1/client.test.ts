@@ -93,6 +93,11 @@ describe('an HTTP/1 client connection', () => {
     client.connection.receiveEnd();
     assert.equal(seen.text, ' 200  [abc] true - -');
     assert.deepEqual(client.ends, [false]);
+    const early = new Client();
+    start(early);
+    early.receive('HTTP/1.1 200 OK\r\ncontent-le');
+    early.connection.receiveEnd();
+    assert.equal(early.faults.length, 1);
     const cut = new Client();
     const { seen: short } = start(cut);
     cut.receive('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc');

@@ -75,6 +75,15 @@ describe('an HTTP/1 server connection', () => {
     assert.equal(server.transport.writes.at(-1), 'HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n');
   });
 
+  it('tells HEAD that the body would come in chunks', () => {
+    const server = new Server();
+    server.receive('HEAD / HTTP/1.1\r\nhost: a\r\n\r\n');
+    server.last.stream.sendHead(response(200), true);
+    assert.equal(server.transport.text, 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n');
+    server.receive(GET);
+    assert.equal(server.requests.length, 2);
+  });
+
   it('says close after a request that said so, and when draining', () => {
     const asked = new Server();
     asked.receive('GET / HTTP/1.1\r\nhost: a\r\nConnection: Close\r\n\r\n');

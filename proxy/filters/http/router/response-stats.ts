@@ -12,6 +12,7 @@ class CodeCounters {
   private readonly codes: (Stat | undefined)[] = new Array(600).fill(undefined);
   private readonly classes: (Stat | undefined)[] = new Array(6).fill(undefined);
   private completed: Stat | undefined = undefined;
+  private unknown: Stat | undefined = undefined;
 
   constructor(store: StatsStore, prefix: string) {
     this.store = store;
@@ -19,7 +20,10 @@ class CodeCounters {
   }
 
   count(status: number): void {
-    if (status < 100 || status > 599) return;
+    if (status < 100 || status > 599) {
+      this.countUnknown();
+      return;
+    }
     const code = this.codes[status];
     if (code === undefined) this.countFirst(status);
     else {
@@ -27,6 +31,13 @@ class CodeCounters {
       (this.classes[(status / 100) | 0] as Stat).inc();
       (this.completed as Stat).inc();
     }
+  }
+
+  private countUnknown(): void {
+    this.unknown ??= this.store.counter(`${this.prefix}upstream_rq_unknown`);
+    this.completed ??= this.store.counter(`${this.prefix}upstream_rq_completed`);
+    this.unknown.inc();
+    this.completed.inc();
   }
 
   private countFirst(status: number): void {

@@ -421,7 +421,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const { headers } = this.info.request;
     if (headers.get('expect')?.toLowerCase() !== '100-continue') return;
     headers.remove('expect');
-    if (!this.requestEnded) this.inform({ status: 100, headers: new Headers() });
+    this.inform({ status: 100, headers: new Headers() });
   }
 
   /** Path normalization. True when it answered. */
