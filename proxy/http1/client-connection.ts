@@ -191,7 +191,6 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
 
   private parse(first: Buffer): void {
     this.parsing = true;
-    this.out.held = true;
     let bytes = first;
     let at = 0;
     while (!this.over) {
@@ -218,8 +217,6 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
       at = this.headCame ? this.body.decode(bytes, at) : this.takeHead(bytes, at);
     }
     this.parsing = false;
-    this.out.held = false;
-    this.out.flush();
     if (this.over) this.waiting = undefined;
     else if (this.peerEnded && this.waiting === undefined) this.endOfInput();
   }

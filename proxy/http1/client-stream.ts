@@ -47,8 +47,6 @@ export class Http1ClientStream implements ClientStream {
     }
     putRequestHead(out, head, framing, lines, headerCase);
     if (end && !this.isConnect && !this.upgrades) this.finish();
-    else if (this.isConnect || this.upgrades) out.soon();
-    else out.later();
     return this.flowing();
   }
 
@@ -73,7 +71,7 @@ export class Http1ClientStream implements ClientStream {
     if (end) {
       if (this.chunked) out.text('0\r\n\r\n');
       this.finish();
-    } else out.later();
+    }
     return this.flowing();
   }
 
@@ -126,7 +124,6 @@ export class Http1ClientStream implements ClientStream {
     this.requestComplete = true;
     const { connection } = this;
     if (this.tunnel) connection.endOutput();
-    else connection.out.soon();
     connection.requestEnded(this);
   }
 

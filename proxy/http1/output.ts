@@ -1,9 +1,10 @@
 /**
- * What goes out on one connection, gathered so that a message, or the messages of one receive, are one write. All
- * connections of a thread share one buffer: who appends to it while another's bytes are in it first flushes those, so
- * an idle connection holds no memory, and bytes wait no longer than the event-loop callback they were made in.
+ * What goes out on one connection, gathered so that what one event-loop turn makes for it is one write. All connections
+ * of a thread append to one buffer, each to a region of its own, and the regions are written at the end of the turn: an
+ * idle connection holds no memory, and the writes of a turn follow each other, so that whoever reads them at the other
+ * end is woken once and not for each.
  *
- * The buffer is used again when the transport took the bytes at once (`writableLength === 0` after `write`). A transport
+ * The buffer is used again when the transports took the bytes at once (`writableLength === 0` after `write`). A transport
  * that keeps them (TLS always does) is given copies of the exact size from then on.
  */
 import { Buffer } from 'node:buffer';
@@ -16,25 +17,53 @@ const CAPACITY = 64 * 1024;
 const DIRECT = 16 * 1024;
 
 let shared: Buffer = Buffer.allocUnsafeSlow(CAPACITY);
+let used = 0;
+/** A transport kept bytes of the shared buffer: it is not written to from its beginning again. */
+let kept = false;
 /** Takes the shared buffer's place while that is being written, so that what a write sets off may append. */
 let spare: Buffer | undefined;
-let used = 0;
-let owner: Output | undefined;
-let scheduled = false;
+/** The connections that have a region in the shared buffer, or had one. */
+let waiting: Output[] = [];
+let spareList: Output[] = [];
 
-function flushOwner(): void {
-  scheduled = false;
-  owner?.flush();
+/** Writes what every connection of this thread has gathered, in the order in which they began to. */
+export function flushOutputs(): void {
+  const buffer = shared;
+  const outputs = waiting;
+  if (outputs.length === 0) return;
+  const fresh = spare ?? Buffer.allocUnsafeSlow(CAPACITY);
+  spare = undefined;
+  waiting = spareList;
+  spareList = [];
+  shared = fresh;
+  used = 0;
+  const keptBefore = kept;
+  kept = false;
+  let keptNow = false;
+  for (let i = 0; i < outputs.length; i++) {
+    const output = outputs[i] as Output;
+    output.queued = false;
+    if (!output.writeRegion()) continue;
+    if (output.buffer === buffer) keptNow = true;
+    else kept = true;
+  }
+  outputs.length = 0;
+  spareList = outputs;
+  if (!keptBefore && !keptNow) spare = buffer;
 }
 
 export class Output {
   private readonly transport: Transport;
   /** The transport keeps what it is given. */
   private copies: boolean;
+  /** This connection's region of a shared buffer; it has none where start and end are equal. */
+  buffer: Buffer = shared;
+  private start = 0;
+  private end = 0;
+  /** It is in the list of those that wait for the end of the turn. */
+  queued = false;
   /** The last write passed the transport's high-water mark, and it has not drained. */
   blocked = false;
-  /** Messages are being made for bytes that are being received: flush at their end. */
-  held = false;
   /** Bytes ever given to the transport. */
   written = 0;
 
@@ -43,70 +72,60 @@ export class Output {
     this.copies = 'encrypted' in transport;
   }
 
-  /** Bytes appended and not yet given to the transport. */
-  get pending(): number {
-    return owner === this ? used : 0;
-  }
-
   /** Appends latin1 text. */
   text(text: string): void {
     const length = text.length;
+    if (length > CAPACITY) {
+      this.bytes(Buffer.from(text, 'latin1'));
+      return;
+    }
     this.reserve(length);
-    if (length > CAPACITY) this.give(Buffer.from(text, 'latin1'));
-    else used += shared.write(text, used, length, 'latin1');
+    this.end = used += shared.write(text, used, length, 'latin1');
   }
 
   /** Appends bytes, or writes them at once where they are many. They are free again when this returns. */
   bytes(chunk: Buffer): void {
-    if (chunk.length >= DIRECT) {
-      if (this.pending > 0 && used + chunk.length > CAPACITY) this.flush();
-      if (this.pending === 0) {
+    const { length } = chunk;
+    if (length >= DIRECT) {
+      if (this.end === this.start || used + length > CAPACITY) {
+        this.flush();
         this.give(keepBytes(chunk));
         return;
       }
     }
-    this.reserve(chunk.length);
+    this.reserve(length);
     shared.set(chunk, used);
-    used += chunk.length;
+    this.end = used += length;
   }
 
-  /** After a part of a message: goes out when this callback ends. */
-  later(): void {
-    if (this.held || scheduled || owner !== this) return;
-    scheduled = true;
-    process.nextTick(flushOwner);
-  }
-
-  /** After the end of a message: goes out now, or with the rest of what is being received. */
-  soon(): void {
-    if (!this.held) this.flush();
-  }
-
+  /** Writes now what would go out at the end of this turn. */
   flush(): void {
-    if (owner !== this) return;
-    const length = used;
-    owner = undefined;
-    used = 0;
-    if (length === 0) return;
-    if (this.copies) {
-      const copy = Buffer.allocUnsafe(length);
-      copy.set(shared.subarray(0, length));
-      this.give(copy);
-      return;
-    }
-    const buffer = shared;
-    shared = spare ?? Buffer.allocUnsafeSlow(CAPACITY);
-    spare = undefined;
-    this.give(buffer.subarray(0, length));
-    if (this.transport.writableLength === 0) spare = buffer;
-    else this.copies = true;
+    // Between `flushOutputs`'s writes the region may lie in the buffer that it is about to use again.
+    if (this.buffer !== shared) this.copies = true;
+    if (this.writeRegion()) kept = true;
   }
 
   /** Forgets what was not written. */
   discard(): void {
-    if (owner !== this) return;
-    owner = undefined;
-    used = 0;
+    this.end = this.start;
+  }
+
+  /** True where the transport keeps a part of what it was given of the buffer. */
+  writeRegion(): boolean {
+    const { start, end } = this;
+    if (start === end) return false;
+    this.start = end;
+    const region = this.buffer.subarray(start, end);
+    if (this.copies) {
+      const copy = Buffer.allocUnsafe(end - start);
+      copy.set(region);
+      this.give(copy);
+      return false;
+    }
+    this.give(region);
+    if (this.transport.writableLength === 0) return false;
+    this.copies = true;
+    return true;
   }
 
   /**
@@ -130,7 +149,7 @@ export class Output {
       } else if (byte !== 9) return false;
     }
     if (ends !== lines) return false;
-    used = end;
+    this.end = used = end;
     return true;
   }
 
@@ -139,16 +158,18 @@ export class Output {
     this.copies = 'encrypted' in this.transport;
   }
 
+  /** Makes room for `count` bytes at the end of this connection's region. */
   private reserve(count: number): void {
-    if (owner !== this) {
-      owner?.flush();
-      owner = this;
-      used = 0;
-    } else if (used + count > CAPACITY) {
+    if (this.end !== this.start) {
+      if (this.end === used && this.buffer === shared && used + count <= CAPACITY) return;
       this.flush();
-      owner = this;
-      used = 0;
     }
+    if (used + count > CAPACITY) flushOutputs();
+    this.buffer = shared;
+    this.start = this.end = used;
+    if (this.queued) return;
+    this.queued = true;
+    if (waiting.push(this) === 1) setImmediate(flushOutputs);
   }
 
   private give(bytes: Buffer): void {

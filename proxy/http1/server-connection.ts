@@ -131,7 +131,6 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
     this.streamHandler = undefined;
     this.pauses = 0;
     this.body.stopped = false;
-    this.out.soon();
     if (early || stream.closeAfter) {
       this.finish();
       return;
@@ -186,7 +185,6 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
 
   private parse(first: Buffer): void {
     this.parsing = true;
-    this.out.held = true;
     let bytes = first;
     let at = 0;
     while (!this.over) {
@@ -207,8 +205,6 @@ export class Http1ServerConnection implements ServerConnection, BodySink {
       } else at = this.body.decode(bytes, at);
     }
     this.parsing = false;
-    this.out.held = false;
-    this.out.flush();
     if (this.over) this.waiting = undefined;
     else if (this.waiting === undefined && this.pauses === 0) this.resumeTransport();
     const ended = this.stream;

@@ -42,7 +42,6 @@ export class Http1ServerStream implements ServerStream {
     if (this.headSent || this.ended || this.version === 10) return;
     const { out, options } = this.connection;
     putResponseHead(out, this.version, head.status, head.headers, Framing.None, '', options.http1.headerCase);
-    out.soon();
   }
 
   sendHead(head: ResponseHead, end: boolean): boolean {
@@ -55,7 +54,6 @@ export class Http1ServerStream implements ServerStream {
       this.tunnel = true;
       this.closeAfter = true;
       this.put(head, Framing.None, switching ? this.upgradeLines(headers) : '');
-      connection.out.soon();
       connection.tunnelStarted();
       if (end) this.finish();
       return this.flowing();
@@ -65,7 +63,6 @@ export class Http1ServerStream implements ServerStream {
     if (connection.closing || this.mayTunnel || headers.get('connection') === 'close') this.closeAfter = true;
     this.put(head, framing, this.connectionLine());
     if (end) this.finish();
-    else connection.out.later();
     return this.flowing();
   }
 
@@ -95,7 +92,7 @@ export class Http1ServerStream implements ServerStream {
     if (end) {
       if (this.chunked) out.text('0\r\n\r\n');
       this.finish();
-    } else out.later();
+    }
     return this.flowing();
   }
 

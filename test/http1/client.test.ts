@@ -56,6 +56,7 @@ describe('an HTTP/1 client connection', () => {
   it('destroys the connection when a request that was sent is reset', () => {
     const client = new Client();
     const { stream } = start(client);
+    assert.equal(client.transport.writes.length, 1);
     stream.reset('local-reset');
     assert.deepEqual(client.ends, [false]);
     assert.equal(client.transport.destroyed, true);

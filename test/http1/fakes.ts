@@ -11,12 +11,13 @@ import type {
   Transport,
 } from '../../proxy/http/stream.ts';
 import { Http1ClientConnection, type Http1ClientOptions } from '../../proxy/http1/client-connection.ts';
+import { flushOutputs } from '../../proxy/http1/output.ts';
 import { Http1ServerConnection, type Http1ServerOptions } from '../../proxy/http1/server-connection.ts';
 import type { Http1Options } from '../../xds-client/model/http-connection-manager.ts';
 import { request, response } from './messages.ts';
 
 export class FakeTransport implements Transport {
-  readonly writes: string[] = [];
+  readonly #writes: string[] = [];
   writableLength = 0;
   destroyed = false;
   ended = false;
@@ -24,12 +25,23 @@ export class FakeTransport implements Transport {
   /** What `write` answers. */
   accepts = true;
 
+  /** What was written, after the end of the turn. */
+  get writes(): readonly string[] {
+    flushOutputs();
+    return this.#writes;
+  }
+
+  /** What was written, in the middle of the turn. */
+  get writesSoFar(): readonly string[] {
+    return this.#writes;
+  }
+
   get text(): string {
     return this.writes.join('');
   }
 
   write(data: Uint8Array): boolean {
-    this.writes.push(Buffer.from(data).toString('latin1'));
+    this.#writes.push(Buffer.from(data).toString('latin1'));
     return this.accepts;
   }
   end(): void {
@@ -99,6 +111,12 @@ export class SeenRequest implements ServerStreamHandler {
     const { method, authority, path, version, protocol, headers } = this.head;
     return `${method} ${authority} ${path} ${version} ${protocol ?? '-'} ${pairs(headers)}`;
   }
+  /** What was written, after the end of the turn. */
+  get writes(): readonly string[] {
+    flushOutputs();
+    return this.writes;
+  }
+
   get text(): string {
     return `${this.line} [${this.body}] ${this.complete} ${this.trailers ?? '-'} ${this.reset ?? '-'}`;
   }
@@ -173,6 +191,12 @@ export class SeenResponse implements ClientStreamHandler {
   onDrain(): void {
     this.drains++;
   }
+  /** What was written, after the end of the turn. */
+  get writes(): readonly string[] {
+    flushOutputs();
+    return this.writes;
+  }
+
   get text(): string {
     const head = this.head === undefined ? '-' : `${this.head.status} ${pairs(this.head.headers)}`;
     return `${this.informational} ${head} [${this.body}] ${this.complete} ${this.trailers ?? '-'} ${this.reset ?? '-'}`;
