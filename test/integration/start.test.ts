@@ -1,6 +1,6 @@
 /** How a process starts, and how it does not. */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import {
   answering,
@@ -103,7 +103,7 @@ test('a port that the kernel chooses is one port for two workers', async (t) => 
   const bootstrap = bootstrapOf([httpListener('in', 0, [answering('x')])]);
   const proxy = await new Tollway(t, bootstrap, ['--concurrency', '2']).live();
   const port = await proxy.port('in');
-  const open = [];
+  const open: Socket[] = [];
   for (let i = 0; i < 32; i++) open.push(connect(port, '127.0.0.1').on('error', () => undefined));
   t.after(() => {
     for (const socket of open) socket.destroy();

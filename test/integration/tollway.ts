@@ -78,17 +78,11 @@ export class Tollway {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Resolves when /ready says LIVE. */
+  /** Resolves when /ready says LIVE; rejects when the process has ended. */
   async live(): Promise<this> {
-    const log = () => this.stderr;
-    await eventually(
-      'the proxy is live',
-      async () => {
-        if (!this.running) throw new Error(`it has ended`);
-        return (await this.admin('/ready')).status === 200 ? true : undefined;
-      },
-      log,
-    );
+    const isLive = async () => (!this.running || (await this.admin('/ready')).status === 200 ? true : undefined);
+    await eventually('the proxy is live', isLive, () => this.stderr);
+    if (!this.running) throw new Error(`the proxy has ended: ${this.stderr}`);
     return this;
   }
 
