@@ -4,7 +4,8 @@
  */
 import type { Json } from '../../../xds-client/model/common.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
-import { type FormatExtra, makeOperator, type Operator, type OperatorOptions, type Value } from './operators.ts';
+import { type FormatExtra, type Operator, type OperatorOptions, shortened, type Value } from './operator.ts';
+import { makeOperator } from './operators.ts';
 
 export type Formatter = (info: StreamInfo, extra?: FormatExtra) => string;
 
@@ -80,13 +81,6 @@ function parse(text: string, options: FormatOptions): Piece[] | { readonly error
   literal += text.slice(at);
   if (literal !== '') pieces.push(literal);
   return pieces;
-}
-
-function shortened(operator: Operator, length: number): Operator {
-  return (info, extra) => {
-    const value = operator(info, extra);
-    return typeof value === 'string' ? value.slice(0, length) : value;
-  };
 }
 
 function asText(value: Value, absent: string): string {

@@ -3,34 +3,18 @@
  * numbers for JSON; an absent value is `undefined` (a dash in text, null in JSON).
  */
 import { hostname } from 'node:os';
-import type { Json, Metadata } from '../../../xds-client/model/common.ts';
+import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
 import type { TlsInfo } from '../../http/connection-info.ts';
 import type { HeaderMap, RequestHead } from '../../http/headers.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
 import { addressText } from '../../upstream/contract.ts';
+import { coalesce } from './coalesce.ts';
 import { flagText, longFlagText } from './flags.ts';
 import { grpcStatusOf, grpcStatusText, isGrpcRequest } from './grpc-status.ts';
+import { type Make, type Operator, type OperatorOptions, plain, type Value } from './operator.ts';
+import { originalPath, PATH_OPERATORS } from './path-operators.ts';
 import { loggedHeader } from './secrets.ts';
 import { compileTime } from './time-format.ts';
-
-export type Value = string | number | boolean | Json | undefined;
-
-/** What a format may need beside the request. */
-export interface FormatExtra {
-  /** `%LOCAL_REPLY_BODY%`. */
-  readonly localReplyBody?: string;
-}
-
-export type Operator = (info: StreamInfo, extra: FormatExtra | undefined) => Value;
-
-export interface OperatorOptions {
-  /** Header values that hold secrets: `redact` (logs) or `keep` (headers sent on). Default `redact`. */
-  readonly secrets?: 'redact' | 'keep';
-  /** For CLUSTER_METADATA: the model's metadata by cluster name. */
-  readonly clusterMetadata?: (cluster: string) => Metadata | undefined;
-}
-
-type Make = (argument: string | undefined, options: OperatorOptions) => Operator | { readonly error: string };
 
 const HOSTNAME = hostname();
 
@@ -41,13 +25,11 @@ function span(from: number, to: number): number | undefined {
   return from === 0 || to === 0 ? undefined : Math.max(0, Math.floor(to - from));
 }
 
-/** An operator without argument. */
-const plain =
-  (operator: Operator): Make =>
-  (argument) =>
-    argument === undefined ? operator : { error: `takes no argument, got "${argument}"` };
-
 const none: Make = () => () => undefined;
+
+/** Always absent, but its key has to be there. */
+const keyed: Make = (argument) =>
+  argument === undefined || argument === '' ? { error: 'needs a key' } : () => undefined;
 
 function requestField(head: RequestHead, name: string, info: StreamInfo): string | undefined {
   switch (name) {
@@ -64,7 +46,7 @@ function requestField(head: RequestHead, name: string, info: StreamInfo): string
     case ':protocol':
       return head.protocol;
     case 'x-envoy-original-path':
-      return head.headers.get(name) ?? (head.path === info.originalPath ? undefined : dashIfEmpty(info.originalPath));
+      return originalPath(head, info);
     case 'x-request-id':
       return head.headers.get(name) ?? info.requestId;
     default:
@@ -208,11 +190,6 @@ const grpcStatus: Make = (argument) => {
   };
 };
 
-function queryParameter(path: string, name: string): string | undefined {
-  const at = path.indexOf('?');
-  return at < 0 ? undefined : (new URLSearchParams(path.slice(at + 1)).get(name) ?? undefined);
-}
-
 const withPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
 
 /** Addresses of a side: `_ADDRESS`, `_ADDRESS_WITHOUT_PORT` and `_PORT`. */
@@ -244,13 +221,16 @@ function splitAddress(text: string | undefined): { host: string | undefined; por
 
 function endpointHost(info: StreamInfo): string | undefined {
   const address = info.endpoint?.address;
-  return address === undefined ? undefined : address.kind === 'pipe' ? address.path : address.host;
+  return address === undefined ? undefined : hostText(address);
 }
 
 function endpointPort(info: StreamInfo): number | undefined {
   const address = info.endpoint?.address;
   return address?.kind === 'socket' ? address.port : undefined;
 }
+
+/** A connection to the endpoint was had. */
+const isConnected = (info: StreamInfo): boolean => info.upstreamLocalAddress !== undefined;
 
 const endpointText = (info: StreamInfo): string | undefined =>
   info.endpoint === undefined ? undefined : addressText(info.endpoint.address);
@@ -313,11 +293,12 @@ const UNMEASURED = [
     ]),
   ),
   ...['FINGERPRINTS_256', 'FINGERPRINTS_1', 'SERIALS'].map((what) => `DOWNSTREAM_PEER_CHAIN_${what}`),
+  ...['FINGERPRINT_256', 'SERIAL'].map((what) => `DOWNSTREAM_PEER_ISSUER_${what}`),
   ...['DOWNSTREAM_TRANSPORT_FAILURE_REASON', 'DOWNSTREAM_LOCAL_CLOSE_REASON', 'DOWNSTREAM_DETECTED_CLOSE_TYPE'],
   ...['DOWNSTREAM_HANDSHAKE_DURATION', 'DOWNSTREAM_CX_RTT', 'ROUNDTRIP_DURATION', 'BYTES_RETRANSMITTED'],
   ...['PACKETS_RETRANSMITTED', 'UPSTREAM_CONNECTION_POOL_READY_DURATION', 'UPSTREAM_CONNECTION_ID'],
   ...['UPSTREAM_CONNECTION_IDS_ATTEMPTED', 'UPSTREAM_DETECTED_CLOSE_TYPE', 'UPSTREAM_LOCAL_CLOSE_REASON'],
-  ...['TLS_JA3_FINGERPRINT', 'TLS_JA4_FINGERPRINT', 'CUSTOM_FLAGS', 'FILTER_STATE', 'UPSTREAM_FILTER_STATE'],
+  ...['TLS_JA3_FINGERPRINT', 'TLS_JA4_FINGERPRINT', 'CUSTOM_FLAGS'],
   ...['DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID', 'DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID', 'SPAN_ID'],
 ];
 
@@ -358,18 +339,22 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['UPSTREAM_HOST', plain(endpointText)],
   ['UPSTREAM_HOST_NAME', plain((info) => dashIfEmpty(info.endpoint?.hostname) ?? endpointText(info))],
   ['UPSTREAM_HOST_NAME_WITHOUT_PORT', plain((info) => dashIfEmpty(info.endpoint?.hostname) ?? endpointHost(info))],
-  ['UPSTREAM_HOSTS_ATTEMPTED', plain(attempted(addressText))],
+  ['UPSTREAM_HOSTS_ATTEMPTED', plain(attempted((endpoint) => addressText(endpoint.address)))],
+  ['UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT', plain(attempted((endpoint) => hostText(endpoint.address)))],
+  ['UPSTREAM_HOST_NAMES_ATTEMPTED', plain(attempted((endpoint) => endpoint.hostname || addressText(endpoint.address)))],
   [
-    'UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT',
-    plain(attempted((address) => (address.kind === 'pipe' ? address.path : address.host))),
-  ],
-  [
-    'UPSTREAM_HOST_NAMES_ATTEMPTED',
-    plain((info) => list(info.attempts?.flatMap((attempt) => attempt.endpoint?.hostname ?? []))),
+    'UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT',
+    plain(attempted((endpoint) => endpoint.hostname || hostText(endpoint.address))),
   ],
   ['UPSTREAM_CLUSTER', plain((info) => info.clusterStatName)],
   ['UPSTREAM_CLUSTER_RAW', plain((info) => info.cluster)],
-  ...addresses('UPSTREAM_REMOTE', endpointHost, endpointPort),
+  ...addresses(
+    'UPSTREAM_REMOTE',
+    (info) => (isConnected(info) ? endpointHost(info) : undefined),
+    (info) => (isConnected(info) ? endpointPort(info) : undefined),
+  ),
+  // Of internal addresses alone, which there are none of.
+  ['UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID', plain((info) => (isConnected(info) ? '' : undefined))],
   ...addresses(
     'UPSTREAM_LOCAL',
     (info) => splitAddress(info.upstreamLocalAddress).host,
@@ -413,6 +398,8 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ],
   ['UPSTREAM_METADATA', metadata((info) => info.endpoint?.metadata)],
   ['METADATA', anyMetadata],
+  ['FILTER_STATE', keyed],
+  ['UPSTREAM_FILTER_STATE', keyed],
   ['HOSTNAME', plain(() => HOSTNAME)],
   ['GRPC_STATUS', grpcStatus],
   [
@@ -424,33 +411,29 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ['STREAM_ID', plain((info) => info.requestId)],
   ['UNIQUE_ID', plain(() => crypto.randomUUID())],
   ['ACCESS_LOG_TYPE', plain((info) => (info.tcp ? 'TcpConnectionEnd' : 'DownstreamEnd'))],
-  ['LOCAL_REPLY_BODY', plain((_info, extra) => extra?.localReplyBody)],
+  ['LOCAL_REPLY_BODY', plain((_info, extra) => extra?.localReplyBody ?? '')],
   [
     'ENVIRONMENT',
     (argument) => {
       if (argument === undefined || argument === '') return { error: 'needs a variable name' };
-      const value = process.env[argument];
+      const value = process.env[argument] ?? '-';
       return () => value;
     },
   ],
-  [
-    'QUERY_PARAM',
-    (argument, options) => {
-      if (argument === undefined || argument === '') return { error: 'needs a parameter name' };
-      const keep = options.secrets === 'keep';
-      return (info) => {
-        const value = queryParameter(info.request.path, argument);
-        return keep ? value : loggedHeader(argument, value);
-      };
-    },
-  ],
+  ...PATH_OPERATORS,
+  ['COALESCE', coalesce(makeOperator)],
 ]);
 
-function attempted(text: (address: NonNullable<StreamInfo['endpoint']>['address']) => string): Operator {
+/** Every endpoint that was tried, in order. */
+function attempted(text: (endpoint: Endpoint) => string): Operator {
   return (info) => {
-    if (info.attempts === undefined) return info.endpoint === undefined ? undefined : text(info.endpoint.address);
-    return list(info.attempts.flatMap(({ endpoint }) => (endpoint === undefined ? [] : text(endpoint.address))));
+    if (info.attempts === undefined) return info.endpoint === undefined ? undefined : text(info.endpoint);
+    return list(info.attempts.flatMap(({ endpoint }) => (endpoint === undefined ? [] : text(endpoint))));
   };
+}
+
+function hostText(address: Endpoint['address']): string {
+  return address.kind === 'pipe' ? address.path : address.host;
 }
 
 /** The operator of that name, or why there is none. */

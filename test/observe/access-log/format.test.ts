@@ -32,6 +32,34 @@ test('takes the alternative header when the first is absent', () => {
   assert.equal(write('%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%', info), '/before');
 });
 
+test('tells paths before and after a rewrite, with and without their query', () => {
+  const info = finished();
+  assert.equal(write('%PATH% %PATH(WQ:ORIG)%', info), '/ready -');
+  info.originalPath = '/before?a=1&b=x%20y&token=hush';
+  info.request.path = '/after?a=1&b=x%20y&token=hush';
+  assert.equal(write('%PATH(NQ)% %PATH(NQ:PATH)% %PATH(NQ:ORIG)% %PATH:7%', info), '/before /after /before /before');
+  assert.equal(write('%QUERY_PARAM(b)% %QUERY_PARAM(c)%', info), 'x y -');
+  assert.match(write('%QUERY_PARAMS%', info), /^a=1&b=x%20y&token=/);
+  for (const format of ['%QUERY_PARAMS%', '%PATH%', '%PATH(WQ:PATH)%', '%QUERY_PARAM(token)%'])
+    assert.doesNotMatch(write(format, info), /hush/);
+  assert.match(write('%QUERY_PARAMS%', info, { secrets: 'keep' }), /token=hush$/);
+});
+
+test('takes the first of several operators that has something to say', () => {
+  const one = '{"command": "REQ", "param": "user-agent", "max_length": 4}';
+  assert.equal(write(`%COALESCE({"operators": ["TRACE_ID", ${one}, "ROUTE_NAME"]})%`), 'curl');
+  assert.equal(write(`%COALESCE({"operators": ["TRACE_ID", ${one}]}):2%`), 'cu');
+  assert.equal(write('%COALESCE({"operators": ["TRACE_ID"]})%'), '-');
+});
+
+test('names a client that a hop before told of, without a port', () => {
+  const info = finished();
+  info.clientAddress = '203.0.113.9';
+  const client = '%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%';
+  assert.equal(write(client, info), '203.0.113.9:0 203.0.113.9 0');
+  assert.doesNotMatch(write('%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%', info), /203/);
+});
+
 test('shortens what has a length', () => {
   assert.equal(write('%REQ(user-agent):4%|%REQ(nothing):4%'), 'curl|-');
 });
@@ -50,6 +78,14 @@ test('refuses what it does not know and says what', () => {
     ['%COMMON_DURATION(A:B:s)%', /PRECISION/],
     ['%METADATA(NOWHERE:x)%', /NOWHERE/],
     ['%GRPC_STATUS(LOUD)%', /LOUD/],
+    ['%FILTER_STATE%', /key/],
+    ['%PATH(XQ)%', /XQ/],
+    ['%PATH(NQ:HERE)%', /HERE/],
+    ['%QUERY_PARAMS(X)%', /"X"/],
+    ['%COALESCE(x)%', /JSON/],
+    ['%COALESCE({"operators":[]})%', /JSON/],
+    ['%COALESCE({"operators":["NOPE"]})%', /NOPE/],
+    ['%COALESCE({"operators":[7]})%', /7/],
   ] as const) {
     const compiled = compileFormat(text);
     assert.ok('error' in compiled, text);
