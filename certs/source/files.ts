@@ -3,7 +3,7 @@
  * or not at all: a directory swapped underneath (Kubernetes' `..data`) or a half-written pair is read again until it
  * fits. What served goes on until then.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, statSync, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -33,9 +33,14 @@ const MAX_BYTES = 1024 * 1024;
 
 export class WatchedFiles<Name extends string> {
   readonly #options: FilesOptions<Name>;
-  readonly #watchers: FSWatcher[] = [];
+  readonly #watched = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>();
   readonly #poll: NodeJS.Timeout;
   #retry: NodeJS.Timeout | undefined;
+  /**
+   * Since the files last passed; the first reading is told of at once. Other movement in a busy directory is no reason to
+   * begin again.
+   */
+  #attempts = RETRIES;
   #accepted: FileContents<Name> | undefined;
   #reported: string | undefined;
   #reading = false;
@@ -45,18 +50,21 @@ export class WatchedFiles<Name extends string> {
   /** Reads at once; the first result comes in a later turn. */
   constructor(options: FilesOptions<Name>) {
     this.#options = options;
-    for (const directory of this.#directories()) this.#watch(directory);
-    this.#poll = setInterval(() => void this.#read(0), options.pollMs ?? POLL_MS);
+    this.#watchAll();
+    this.#poll = setInterval(() => {
+      this.#watchAll();
+      void this.#read();
+    }, options.pollMs ?? POLL_MS);
     this.#poll.unref();
-    void this.#read(RETRIES);
+    void this.#read();
   }
 
   close(): void {
     this.#closed = true;
     clearInterval(this.#poll);
     clearTimeout(this.#retry);
-    for (const watcher of this.#watchers) watcher.close();
-    this.#watchers.length = 0;
+    for (const { watcher } of this.#watched.values()) watcher.close();
+    this.#watched.clear();
   }
 
   #directories(): Set<string> {
@@ -68,19 +76,30 @@ export class WatchedFiles<Name extends string> {
     return (Object.keys(this.#options.paths) as Name[]).filter((name) => this.#options.paths[name] !== undefined);
   }
 
-  #watch(directory: string): void {
-    try {
-      const watcher = watch(directory, { persistent: false }, () => void this.#read(0));
-      // the directory went away: the poll finds what comes in its place
-      watcher.on('error', () => watcher.close());
-      this.#watchers.push(watcher);
-    } catch {
-      // not there yet: the poll finds it, and reading says what is missing
+  /** Also what came in the place of a directory that was watched. */
+  #watchAll(): void {
+    for (const directory of this.#directories()) {
+      const known = this.#watched.get(directory);
+      const inode = inodeOf(directory);
+      if (known?.inode === inode) continue;
+      known?.watcher.close();
+      this.#watched.delete(directory);
+      if (inode !== undefined) this.#watch(directory, inode);
     }
   }
 
-  /** One read at a time; what is asked for meanwhile happens once afterwards. `attempt` counts from 0. */
-  async #read(attempt: number): Promise<void> {
+  #watch(directory: string, inode: number): void {
+    try {
+      const watcher = watch(directory, { persistent: false }, () => void this.#read());
+      watcher.on('error', () => watcher.close());
+      this.#watched.set(directory, { watcher, inode });
+    } catch {
+      // the next poll tries again, and reading says what is missing
+    }
+  }
+
+  /** One read at a time; what is asked for meanwhile happens once afterwards. */
+  async #read(): Promise<void> {
     if (this.#closed) return;
     if (this.#reading) {
       this.#again = true;
@@ -92,18 +111,24 @@ export class WatchedFiles<Name extends string> {
     if (this.#closed) return;
     if (this.#again) {
       this.#again = false;
-      void this.#read(0);
+      void this.#read();
     } else if (reason === undefined) {
       this.#reported = undefined;
+      this.#attempts = 0;
       clearTimeout(this.#retry);
-    } else if (attempt < RETRIES) {
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => void this.#read(attempt + 1), RETRY_MS);
-      this.#retry.unref();
+      this.#retry = undefined;
+    } else if (this.#attempts < RETRIES) {
+      this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS).unref();
     } else if (reason !== this.#reported) {
       this.#reported = reason;
       this.#options.onError(reason);
     }
+  }
+
+  #tryAgain(): void {
+    this.#retry = undefined;
+    this.#attempts++;
+    void this.#read();
   }
 
   /** Reads all and takes them when they pass. The reason when they do not. */
@@ -131,4 +156,9 @@ export class WatchedFiles<Name extends string> {
 
 function same(a: Buffer | undefined, b: Buffer | undefined): boolean {
   return a !== undefined && b !== undefined && a.equals(b);
+}
+
+/** `undefined` when it is not there. */
+function inodeOf(directory: string): number | undefined {
+  return statSync(directory, { throwIfNoEntry: false })?.ino;
 }
