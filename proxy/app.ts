@@ -143,13 +143,13 @@ export class App {
       up: () => {
         for (let i = 0; i < this.pool.size; i++) this.named.inc('listener_manager.listener_create_success');
       },
-      failed: (listener, message) => {
+      failed: (listener, message, serving) => {
         this.named.inc('listener_manager.listener_create_failure');
         config.error({ listener: listener.name }, `listener "${listener.name}" cannot serve: ${message}`);
         if (bootstrap.listeners.some(({ name }) => name === listener.name)) {
           this.log.critical({}, `listener "${listener.name}" of the bootstrap cannot serve: ${message}`);
           context.exit(1);
-        }
+        } else this.configuration.listenerFailed(listener.name, message, serving);
       },
       settled: () => this.maybeLive(),
     });
@@ -301,6 +301,7 @@ export class App {
   private keepStats(): void {
     const { loaded, options } = this.context;
     this.stats.beforeScrape(() => this.directory.refreshGauges());
+    this.stats.beforeScrape(() => this.secrets.refreshGauges());
     keepServerStats(this.stats, {
       concurrency: options.concurrency,
       startedAt: this.startedAt,

@@ -21,7 +21,7 @@ export interface TlsMaterialOptions {
 export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMaterialOptions): SecretManager {
   return new SecretManager({
     stats,
-    statPrefix: factoryPrefix,
+    statPrefix: prefixOf,
     onUnused: (name) => stats.text(`sds.${name}.version_text`, undefined),
     onMaterial: (key, payload) => {
       broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
@@ -50,10 +50,8 @@ const ENDS_USE: ReadonlySet<ConfigChange['type']> = new Set([
   'listener-removed',
 ]);
 
-function factoryPrefix(user: SecretUser): string {
-  return user.kind === 'listener'
-    ? `${listenerStatPrefix(user.value)}server_ssl_socket_factory.`
-    : `${clusterStatPrefix(user.value)}client_ssl_socket_factory.`;
+function prefixOf(user: SecretUser): string {
+  return user.kind === 'listener' ? listenerStatPrefix(user.value) : clusterStatPrefix(user.value);
 }
 
 function problemText({ name, reason, serving }: Problem): string {

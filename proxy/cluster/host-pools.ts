@@ -54,7 +54,7 @@ export class HostPoolFactory {
     }
     const wrap = this.wrapping(host, head);
     const key = `${version} ${wrap.key}`;
-    return pools.get(key) ?? this.addHttp(pools, key, host, priority, this.tls(wrap), version);
+    return pools.get(key) ?? this.addHttp(pools, key, host, priority, this.tls(wrap, version), version);
   }
 
   tcp(host: WorkerHost, priority: Priority, head: RequestHead | undefined): TcpPool {
@@ -63,7 +63,7 @@ export class HostPoolFactory {
     const found = pools.get(wrap.key);
     if (found !== undefined) return found;
     const pool: TcpPool = new TcpPool(
-      this.context(host, priority, this.tls(wrap), () => host.removePool(pools, wrap.key, pool)),
+      this.context(host, priority, this.tls(wrap, undefined), () => host.removePool(pools, wrap.key, pool)),
     );
     return host.addPool(pools, wrap.key, pool);
   }
@@ -89,14 +89,16 @@ export class HostPoolFactory {
     return { key: `${index} ${sni ?? ''} ${expectedSan ?? ''}`, tls: socket.tls, sni, expectedSan };
   }
 
-  private tls({ tls, sni, expectedSan }: Wrapping): PoolTls | undefined {
+  /** `version` of HTTP, where HTTP is spoken: its name is offered where the configuration names no protocol. */
+  private tls({ tls, sni, expectedSan }: Wrapping, version: UpstreamHttpVersion | undefined): PoolTls | undefined {
     if (tls === undefined) return undefined;
     let context = this.contexts.get(tls);
     if (context === undefined) {
       context = this.env.tls.upstream(tls);
       this.contexts.set(tls, context);
     }
-    return { context, sni, expectedSan };
+    const named = version === undefined || tls.common.alpnProtocols.length > 0;
+    return { context, sni, expectedSan, alpn: named ? undefined : ALPN[version] };
   }
 
   private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
@@ -117,6 +119,8 @@ export class HostPoolFactory {
     };
   }
 }
+
+const ALPN: { readonly [version in UpstreamHttpVersion]: readonly string[] } = { 11: ['http/1.1'], 20: ['h2'] };
 
 interface Wrapping {
   readonly key: string;

@@ -147,7 +147,9 @@ export class Connection implements TimerTarget {
       }) ?? defaultChain;
     if (chain === undefined) {
       stats.block.inc(LISTENER.NO_FILTER_CHAIN_MATCH);
-      this.#raw.destroy();
+      // What was looked at was not taken: the caller's bytes are unread, and that is how its kernel learns it.
+      if (this.#raw.readableLength === 0 || this.#raw.remotePort === undefined) this.#raw.destroy();
+      else this.#raw.resetAndDestroy();
       return;
     }
     this.#chain = chain;

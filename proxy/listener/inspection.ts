@@ -22,8 +22,14 @@ export type InspectionOutcome = Inspected | 'too-large' | 'remote-close';
 export interface Inspectors {
   readonly tls: boolean;
   readonly http: boolean;
-  readonly tlsStats: StatBlock;
+  /** `undefined`: the look is the proxy's own and no listener filter. */
+  readonly tlsStats: StatBlock | undefined;
   readonly httpStats: StatBlock;
+}
+
+/** A look at the ClientHello that no configuration asks for: see `negotiates` in proxy/tls/downstream-context.ts. */
+export function helloReader(stats: StatsStore): Inspectors {
+  return { ...makeInspectors(true, false, stats), tlsStats: undefined };
 }
 
 export function makeInspectors(tls: boolean, http: boolean, stats: StatsStore): Inspectors {
@@ -85,17 +91,17 @@ function inspect(bytes: Buffer, inspectors: Inspectors): InspectionOutcome | und
     const result = readClientHello(bytes);
     if (result.kind === 'more') return undefined;
     if (result.kind === 'too-large') {
-      inspectors.tlsStats.inc(TLS_INSPECTOR.CLIENT_HELLO_TOO_LARGE);
+      inspectors.tlsStats?.inc(TLS_INSPECTOR.CLIENT_HELLO_TOO_LARGE);
       return 'too-large';
     }
     if (result.kind === 'hello') {
-      countHello(result.hello, inspectors.tlsStats);
+      if (inspectors.tlsStats !== undefined) countHello(result.hello, inspectors.tlsStats);
       return { hello: result.hello, http: undefined };
     }
   }
   const http = inspectors.http ? readHttpPreface(bytes) : 'not-http';
   if (http === 'more') return undefined;
-  if (inspectors.tls) inspectors.tlsStats.inc(TLS_INSPECTOR.TLS_NOT_FOUND);
+  if (inspectors.tls) inspectors.tlsStats?.inc(TLS_INSPECTOR.TLS_NOT_FOUND);
   if (!inspectors.http) return NOTHING;
   inspectors.httpStats.inc(HTTP_COUNTER[http]);
   return { hello: undefined, http: http === 'not-http' ? undefined : http };

@@ -13,7 +13,7 @@ import { Connection, type Generation } from './connection.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
 import type { ListenerEnvironment, OpenConnections } from './environment.ts';
 import { compileChainMatch, needsTlsInspector } from './filter-chain-match.ts';
-import { type Inspectors, makeInspectors } from './inspection.ts';
+import { helloReader, type Inspectors, makeInspectors } from './inspection.ts';
 import { LISTENER, ListenerStats, listenerStatPrefix } from './stats.ts';
 
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
@@ -250,7 +250,18 @@ function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Ins
   const configured = (typeUrl: string) => listener.listenerFilters.some((filter) => filter.typeUrl === typeUrl);
   const tls = configured(TLS_INSPECTOR) || needsTlsInspector(listener.filterChains.map((chain) => chain.match));
   const http = configured(HTTP_INSPECTOR);
-  return tls || http ? makeInspectors(tls, http, environment.stats) : undefined;
+  if (tls || http) return makeInspectors(tls, http, environment.stats);
+  return negotiatesAlpn(listener) ? helloReader(environment.stats) : undefined;
+}
+
+/** A chain negotiates ALPN, and nobody who connects may wait for the proxy to speak first: every chain is TLS. */
+function negotiatesAlpn({ filterChains, defaultFilterChain }: Listener): boolean {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  const sockets = chains.map(({ transportSocket }) => transportSocket);
+  return (
+    sockets.every(({ kind }) => kind === 'tls') &&
+    sockets.some((socket) => socket.kind === 'tls' && socket.tls.common.alpnProtocols.length > 0)
+  );
 }
 
 function shellOf(listener: Listener): string {

@@ -10,6 +10,7 @@ import { sourceKey } from '../../xds-client/wants.ts';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import type { SecretPayload } from '../tls/secret-table.ts';
 import { SSL_FACTORY, SSL_FACTORY_STATS } from '../tls/stats.ts';
+import { ExpirationGauges, UNNAMED } from './expirations.ts';
 import { Material, type Problem, type PublicMaterial } from './material.ts';
 import { type ContextReferences, contextsOf, type Reference } from './references.ts';
 import { FILE_ROTATION_FAILED, SDS, SDS_STATS } from './stats.ts';
@@ -22,7 +23,7 @@ export interface SecretManagerOptions {
   readonly stats: StatsStore;
   /** Nothing asks SDS for the name any more: its statistics go. */
   readonly onUnused: (name: string) => void;
-  /** Where the user's TLS contexts count: `listener.127.0.0.1_80.server_ssl_socket_factory.`. */
+  /** The user's own prefix: `listener.127.0.0.1_80.`, `cluster.pay.`. */
   readonly statPrefix: (user: SecretUser) => string;
   /** What data sources may name; the process's by default. */
   readonly environment?: { readonly [name: string]: string | undefined };
@@ -37,6 +38,7 @@ export interface CertificateView {
 interface User {
   readonly keys: readonly string[];
   readonly contexts: readonly ContextReferences[];
+  readonly prefix: string;
   readonly stats: StatBlock;
 }
 
@@ -53,10 +55,12 @@ export class SecretManager {
   readonly #users = new Map<SecretUser['value'], User>();
   /** By source and name. */
   readonly #secrets = new Map<string, Secret>();
+  readonly #expirations: ExpirationGauges;
   #generation = 0;
 
   constructor(options: SecretManagerOptions) {
     this.#options = options;
+    this.#expirations = new ExpirationGauges(options.stats);
   }
 
   /** Keys of the material that the resource needs before it serves. Loading begins with the first call. */
@@ -70,8 +74,10 @@ export class SecretManager {
       trust === undefined ? certificates : [...certificates, trust],
     );
     const keys = [...new Set(references.map(({ key }) => key))];
-    const stats = this.#options.stats.block(this.#options.statPrefix(user), SSL_FACTORY_STATS);
-    this.#users.set(user.value, { keys, contexts, stats });
+    const prefix = this.#options.statPrefix(user);
+    const side = user.kind === 'listener' ? 'server' : 'client';
+    const stats = this.#options.stats.block(`${prefix}${side}_ssl_socket_factory.`, SSL_FACTORY_STATS);
+    this.#users.set(user.value, { keys, contexts, prefix, stats });
     for (const reference of references) this.#begin(reference);
     return keys;
   }
@@ -98,6 +104,24 @@ export class SecretManager {
       }
     }
     return rows;
+  }
+
+  /** Brings the expiration gauges up to date. Before each scrape. */
+  refreshGauges(): void {
+    const ends = new Map<string, number>();
+    for (const { contexts, prefix } of this.#users.values()) {
+      for (const { certificates, trust } of contexts) {
+        for (const { key, kind } of trust === undefined ? certificates : [...certificates, trust]) {
+          const material = this.#entries.get(key)?.material;
+          const end = material?.shown === undefined ? undefined : this.#expirations.endOf(material.shown, kind);
+          if (end === undefined) continue;
+          const name = `${prefix}ssl.certificate.${material?.name ?? UNNAMED[kind]}.`;
+          // chains of one listener may use several without a name: the first to end is the one to know of
+          ends.set(name, Math.min(end, ends.get(name) ?? end));
+        }
+      }
+    }
+    this.#expirations.show(ends);
   }
 
   /**

@@ -37,8 +37,11 @@ export interface Handshake {
   certificate: X509Certificate | undefined;
 }
 
-/** Settings that do not come from secrets. */
-export type RoleSettings = Pick<ContextSettings, 'sessionTickets' | 'sessionTimeoutMs' | 'allowRenegotiation'>;
+/** Settings that do not come from secrets. `maxVersion`: where the configuration says nothing. */
+export type RoleSettings = Pick<
+  ContextSettings,
+  'sessionTickets' | 'sessionTimeoutMs' | 'allowRenegotiation' | 'maxVersion'
+>;
 
 export class Assembly {
   readonly #common: (DownstreamTls | UpstreamTls)['common'];
@@ -130,7 +133,8 @@ export class Assembly {
       certificates: certificates.map((secret) => secret.certificate),
       trust: trust?.trust,
       minVersion: common.minVersion,
-      maxVersion: common.maxVersion,
+      // a configuration that asks for no less than TLS 1.3 means it
+      maxVersion: common.maxVersion ?? (common.minVersion === 'TLSv1.3' ? 'TLSv1.3' : this.#role.maxVersion),
       cipherSuites: common.cipherSuites,
       ecdhCurves: common.ecdhCurves,
       signatureAlgorithms: common.signatureAlgorithms,

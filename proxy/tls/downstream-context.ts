@@ -20,7 +20,12 @@ export class DownstreamContext implements DownstreamTlsContext {
     this.#config = config;
     this.#assembly = new Assembly(
       config.common,
-      { sessionTickets: config.sessionTickets, sessionTimeoutMs: config.sessionTimeoutMs, allowRenegotiation: false },
+      {
+        sessionTickets: config.sessionTickets,
+        sessionTimeoutMs: config.sessionTimeoutMs,
+        allowRenegotiation: false,
+        maxVersion: 'TLSv1.3',
+      },
       environment,
     );
   }

@@ -26,7 +26,13 @@ export class UpstreamContext implements UpstreamTlsContext {
     this.#config = config;
     this.#assembly = new Assembly(
       config.common,
-      { sessionTickets: true, sessionTimeoutMs: undefined, allowRenegotiation: config.allowRenegotiation },
+      {
+        sessionTickets: true,
+        sessionTimeoutMs: undefined,
+        allowRenegotiation: config.allowRenegotiation,
+        // Envoy's default for clients: TLS 1.3 is asked for with tls_maximum_protocol_version
+        maxVersion: 'TLSv1.2',
+      },
       environment,
     );
     this.#sessions = new SessionCache(config.maxSessionKeys);

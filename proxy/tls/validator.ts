@@ -21,6 +21,9 @@ export interface Validator {
   check(peer: PeerToCheck): TlsRefusal | undefined;
 }
 
+const MAX_LISTED_SANS = 10;
+const MAX_SAN_CHARACTERS = 256;
+
 const NO_CERTIFICATE: TlsRefusal = {
   stat: 'fail_verify_no_cert',
   message: 'TLS_error: peer did not return a certificate',
@@ -46,7 +49,6 @@ class StrictValidator implements Validator {
   readonly #hashes: ReadonlySet<string>;
   readonly #spki: ReadonlySet<string>;
   readonly #sans: SanMatcher | undefined;
-  readonly #allowExpired: boolean;
   readonly #now: () => number;
 
   constructor(secret: TrustSecret, now: () => number) {
@@ -54,7 +56,6 @@ class StrictValidator implements Validator {
     this.#hashes = new Set(rules.certificateHashes);
     this.#spki = new Set(rules.spkiHashes);
     this.#sans = rules.sanMatches.length === 0 ? undefined : compileSanMatches(rules.sanMatches);
-    this.#allowExpired = rules.allowExpired;
     this.#now = now;
     // names say nothing about a certificate that nobody vouches for: they make the chain count even without a CA
     this.validates = trust.trustedCa !== undefined || this.#sans !== undefined;
@@ -78,7 +79,7 @@ class StrictValidator implements Validator {
     const code = peer.verdict();
     if (code !== undefined) return { stat: 'fail_verify_error', message: `verify cert failed: ${code}` };
     // a session outlives the certificate that opened it; a connection must not
-    if (peer.resumed && !this.#allowExpired && certificate.validToDate.getTime() < this.#now()) {
+    if (peer.resumed && certificate.validToDate.getTime() < this.#now()) {
       return { stat: 'fail_verify_error', message: 'verify cert failed: CERT_HAS_EXPIRED (resumed session)' };
     }
     return undefined;
@@ -91,13 +92,26 @@ class StrictValidator implements Validator {
 
   #names(sans: Sans, expected: string | undefined): TlsRefusal | undefined {
     if (this.#sans !== undefined && !this.#sans(sans)) {
-      return { stat: 'fail_verify_san', message: 'verify cert failed: verify SAN list' };
+      return {
+        stat: 'fail_verify_san',
+        message: `verify cert failed: SAN matcher, certificate SANs are ${listed(sans)}`,
+      };
     }
     if (expected !== undefined && !hasExpectedSan(sans, expected)) {
-      return { stat: 'fail_verify_san', message: `verify cert failed: verify SAN list (no SAN is "${expected}")` };
+      return {
+        stat: 'fail_verify_san',
+        message: `verify cert failed: no SAN is "${expected}", certificate SANs are ${listed(sans)}`,
+      };
     }
     return undefined;
   }
+}
+
+/** `[spiffe://mesh.test/server, server.test]`, in Envoy's order; at most so many, because a stranger made the list. */
+function listed({ uris, dnsNames, ips, emails }: Sans): string {
+  const all = [...uris, ...dnsNames, ...ips, ...emails];
+  const shown = all.slice(0, MAX_LISTED_SANS).map((san) => san.slice(0, MAX_SAN_CHARACTERS));
+  return `[${shown.join(', ')}${all.length > shown.length ? ', ...' : ''}]`;
 }
 
 /** SHA-256 of the DER SubjectPublicKeyInfo, base64. */

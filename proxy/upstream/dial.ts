@@ -11,8 +11,8 @@ import type { PoolContext } from './pool-context.ts';
 export function dial(context: PoolContext, allowHalfOpen: boolean): Socket | TLSSocket {
   const target = endpointOptions(context.host.endpoint.address, context, allowHalfOpen);
   if (context.tls === undefined) return connect(target);
-  const { context: tls, sni } = context.tls;
-  const options: ConnectionOptions = { ...tls.connectOptions(sni, undefined), ...target };
+  const { context: tls, sni, alpn } = context.tls;
+  const options: ConnectionOptions = { ...tls.connectOptions(sni, alpn), ...target };
   const socket = tlsConnect(options);
   tls.started?.(socket);
   return socket;

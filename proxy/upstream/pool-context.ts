@@ -29,6 +29,8 @@ export interface PoolTls {
   readonly context: UpstreamTlsContext;
   /** From auto_sni or auto_host_sni; `undefined`: what the configuration says. */
   readonly sni: string | undefined;
+  /** `undefined`: what the configuration says. */
+  readonly alpn: readonly string[] | undefined;
   /** From auto_san_validation: the name that the certificate must carry. */
   readonly expectedSan: string | undefined;
 }

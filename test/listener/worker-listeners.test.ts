@@ -275,13 +275,15 @@ test('a hello that comes byte by byte in small records is served', async () => {
 test('protocols without a common one are served without', async () => {
   const bench = new Bench();
   secure(bench);
-  const port = await bench.set(listener({ filterChains: [tlsChain('a', { transportProtocol: 'tls' }, ['h2'])] }));
+  // No chain and no listener filter asks for a look at the ClientHello.
+  const port = await bench.set(listener({ filterChains: [tlsChain('a', {}, ['h2'])] }));
   const both = dialTls(port, clientLeaf, { ALPNProtocols: ['http/1.1', 'h2'] });
   assert.equal(await ask(both, 'x'), 'a:x');
   assert.equal(both.alpnProtocol, 'h2');
   const none = dialTls(port, clientLeaf, { ALPNProtocols: ['foo'] });
   assert.equal(await ask(none, 'x'), 'a:x');
   assert.equal(none.alpnProtocol, false);
+  assert.equal(bench.stats.values.get('tls_inspector.tls_found') ?? 0, 0, 'no listener filter counts');
 });
 
 test('bad callers are counted, and the next connection is fine', async () => {

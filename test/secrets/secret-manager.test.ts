@@ -40,7 +40,7 @@ class Probe {
         this.#push({ problem: `${name ?? 'in place'} ${kind}${serving ? ', serving' : ''}`, reason }),
       stats: this.stats,
       onUnused: (name) => this.unused.push(name),
-      statPrefix: ({ kind, value }) => `${kind}.${value.name}.factory.`,
+      statPrefix: ({ kind, value }) => `${kind}.${value.name}.`,
       environment,
     });
     managers.push(this.manager);
@@ -160,7 +160,7 @@ test('SDS brings material, renews it, and a bad push changes nothing', async () 
   assert.equal(event.payload.certificate.chain, second.chain);
   assert.ok(event.payload.generation > 1);
   assert.equal(probe.stats.get('sds.default.update_rejected'), 2);
-  assert.equal(probe.stats.get('listener.l.factory.ssl_context_update_by_sds'), 2);
+  assert.equal(probe.stats.get('listener.l.server_ssl_socket_factory.ssl_context_update_by_sds'), 2);
 });
 
 test('a secret that is sent again as it is opens nothing anew', async () => {
@@ -399,4 +399,30 @@ test('a watched directory brings files that stand elsewhere', async () => {
   write(second);
   writeFileSync(join(folder, 'signal', 'moved'), '');
   assert.equal(await probe.chain(), second.chain);
+});
+
+test('when certificates end is shown by the name of their secret, or as unnamed', async () => {
+  const probe = new Probe();
+  const leaf = ca.issue({ ttlMs: 3_600_000 });
+  const validation = {
+    kind: 'inline',
+    context: validationContext({ trustedCa: inline(leaf.chain + ca.rootPem) }),
+  } as const;
+  const user = { kind: 'listener', value: listenerWith({ validation }) } as const;
+  probe.manager.secretsOf(user);
+  probe.manager.setSecret({ kind: 'certificate', name: 'default', certificate: inlineCertificate(leaf) }, 'ads');
+  await probe.next();
+  probe.manager.refreshGauges();
+  const ends = [...probe.stats.values].filter(([name]) => name.endsWith('.expiration_unix_time_seconds'));
+  const name = (certificate: string) =>
+    `listener.${user.value.name}.ssl.certificate.${certificate}.expiration_unix_time_seconds`;
+  const now = Date.now() / 1000;
+  for (const [, end] of ends) assert.ok(end > now + 3_000 && end < now + 3_700, 'the first of a bundle to end');
+  assert.deepEqual(
+    ends.map(([shown]) => shown),
+    [name('default'), name('unnamed_ca_cert_e3b0c442')],
+  );
+  probe.manager.retain([]);
+  probe.manager.refreshGauges();
+  assert.equal([...probe.stats.values.keys()].filter((shown) => shown.includes('expiration')).length, 0);
 });

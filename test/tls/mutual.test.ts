@@ -143,7 +143,7 @@ function closed(socket: Socket): Promise<void> {
 test('both sides know the other by its SPIFFE id', async () => {
   const { echo, port, upstream } = await setUp({
     serverCommon: { alpnProtocols: ['h2', 'http/1.1'] },
-    clientCommon: { alpnProtocols: ['http/1.1'] },
+    clientCommon: { alpnProtocols: ['http/1.1'], maxVersion: 'TLSv1.3' },
   });
   const { socket, refusal } = await dial(port, upstream, 'a.pay.example');
   assert.equal(refusal, undefined);
@@ -165,6 +165,18 @@ test('both sides know the other by its SPIFFE id', async () => {
   assert.match(client.peer?.pem() ?? '', /^-----BEGIN CERTIFICATE-----/);
 });
 
+test('towards upstreams TLS 1.2 is the newest, unless the configuration says otherwise', async () => {
+  for (const [asked, agreed] of [
+    [{}, 'TLSv1.2'],
+    [{ maxVersion: 'TLSv1.3' }, 'TLSv1.3'],
+    [{ minVersion: 'TLSv1.3' }, 'TLSv1.3'],
+  ] as const) {
+    const { echo, port, upstream } = await setUp({ clientCommon: asked });
+    await dial(port, upstream);
+    assert.equal((await echo.accepted()).info.version, agreed);
+  }
+});
+
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   const only = { minVersion: version, maxVersion: version };
 
@@ -179,7 +191,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       const client = provider();
       putCertificate(client.secrets, issue());
       putTrust(client.secrets, ca.rootPem);
-      const upstream = client.tls.upstream(upstreamTls());
+      const upstream = client.tls.upstream(upstreamTls({}, parameters(only)));
       const socket = connect({ port, host: '127.0.0.1', ...upstream.connectOptions(undefined, undefined) });
       open.push(socket);
       let read = 0;
@@ -192,7 +204,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const client = provider();
     putCertificate(client.secrets, ca.issue({ spiffeId: CLIENT }));
     putTrust(client.secrets, ca.rootPem);
-    await dial(port, client.tls.upstream(upstreamTls()));
+    await dial(port, client.tls.upstream(upstreamTls({}, parameters(only))));
     await echo.accepted();
   });
 
@@ -200,7 +212,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const { echo, port } = await setUp({ serverCommon: only });
     const client = provider();
     putTrust(client.secrets, ca.rootPem);
-    const upstream = client.tls.upstream(upstreamTls({}, parameters({ certificates: [] })));
+    const upstream = client.tls.upstream(upstreamTls({}, parameters({ certificates: [], ...only })));
     const socket = connect({ port, host: '127.0.0.1', ...upstream.connectOptions(undefined, undefined) });
     open.push(socket);
     const [error] = await once(socket, 'error');
@@ -211,7 +223,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 
   test(`the second connection resumes the first one's session (${version})`, async () => {
-    const { echo, port, upstream } = await setUp({ serverCommon: only });
+    const { echo, port, upstream } = await setUp({ serverCommon: only, clientCommon: only });
     const first = await dial(port, upstream);
     await once(first.socket, 'data');
     await echo.accepted();
@@ -225,7 +237,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 
   test(`a session opens nothing once its authority is gone (${version})`, async () => {
-    const { echo, port, server, upstream } = await setUp({ serverCommon: only });
+    const { echo, port, server, upstream } = await setUp({ serverCommon: only, clientCommon: only });
     const first = await dial(port, upstream);
     await once(first.socket, 'data');
     await echo.accepted();
@@ -247,7 +259,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const client = provider();
     putCertificate(client.secrets, ca.issue({ spiffeId: CLIENT }));
     putTrust(client.secrets, ca.rootPem);
-    const upstream = client.tls.upstream(upstreamTls());
+    const upstream = client.tls.upstream(upstreamTls({}, parameters(only)));
     await once((await dial(port, upstream)).socket, 'data');
     await echo.accepted();
     now += 60_000;
@@ -277,7 +289,12 @@ test('the client refuses the wrong id, the wrong authority and the wrong name', 
     const client = provider();
     putCertificate(client.secrets, ca.issue({ spiffeId: CLIENT }));
     putTrust(client.secrets, root, rules);
-    const { refusal } = await dial(port, client.tls.upstream(upstreamTls()), undefined, expectedSan);
+    const { refusal } = await dial(
+      port,
+      client.tls.upstream(upstreamTls()),
+      undefined,
+      expectedSan,
+    );
     assert.equal(refusal?.stat, stat, JSON.stringify({ rules, expectedSan }));
     await echo.next();
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, test } from 'node:test';
-import { createServer, type TLSSocket } from 'node:tls';
+import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { DevCa } from '../../certs/source/dev-ca.ts';
 import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
 import { secretKeys } from '../../proxy/tls/secret-key.ts';
@@ -26,10 +26,11 @@ interface SecureServer {
   readonly names: (string | false | null | undefined)[];
 }
 
-async function secureServer(onSocket = answering(() => OK)): Promise<SecureServer> {
+async function secureServer(onSocket = answering(() => OK), more: TlsOptions = {}): Promise<SecureServer> {
   const leaf = ca.issue({ spiffeId: SERVER, dnsNames: ['a.test'] });
   const names: SecureServer['names'] = [];
-  const options = { cert: leaf.chain, key: leaf.key, ca: ca.rootPem, requestCert: true, rejectUnauthorized: true };
+  const own = { cert: leaf.chain, key: leaf.key, ca: ca.rootPem, requestCert: true, rejectUnauthorized: true };
+  const options = { ...own, ...more };
   const open = new Set<TLSSocket>();
   const server = createServer(options, (socket) => {
     open.add(socket);
@@ -80,6 +81,18 @@ test('a request goes over verified mTLS, and says who answered', async () => {
   assert.equal(stat('cluster.payment.ssl.handshake'), 1);
 });
 
+test('HTTP/1.1 is offered where the configuration names no protocol, and only there', async () => {
+  const server = await secureServer(undefined, { ALPNProtocols: ['istio', 'http/1.1'] });
+  const agreed = async (alpnProtocols: readonly string[]): Promise<string | undefined> => {
+    const common = { ...upstreamTls().common, alpnProtocols };
+    const transportSocket = { kind: 'tls', tls: upstreamTls({}, common) } as const;
+    const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port), { transportSocket });
+    return (await exchange(payment, head('GET')).done).connection?.tls?.alpn;
+  };
+  assert.equal(await agreed([]), 'http/1.1');
+  assert.equal(await agreed(['istio']), 'istio');
+});
+
 test('an endpoint with another identity gets no byte of the request', async () => {
   const requests: string[] = [];
   const server = await secureServer(
@@ -92,7 +105,7 @@ test('an endpoint with another identity gets no byte of the request', async () =
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan('spiffe://td/ns/pay/sa/other')] });
   const outcome = await exchange(payment, head('POST')).done;
   assert.equal(outcome.reason, 'connection-failure');
-  assert.match(outcome.details ?? '', /^TLS_error: .*verify SAN list/);
+  assert.match(outcome.details ?? '', /^TLS_error: .*SAN matcher/);
   assert.equal(stat('cluster.payment.ssl.fail_verify_san'), 1);
   assert.equal(stat('cluster.payment.upstream_cx_connect_fail'), 1);
   assert.deepEqual(requests, []);

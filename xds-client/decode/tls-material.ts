@@ -34,9 +34,12 @@ support(`${TLS}.CertificateValidationContext`, {
     'match_typed_subject_alt_names',
     'match_subject_alt_names',
     'crl',
-    'allow_expired_certificate',
     'trust_chain_verification',
   ],
+  ignored: {
+    allow_expired_certificate:
+      'an expired certificate is not let in: OpenSSL tells one fault of a chain, and another could hide behind the expiry',
+  },
   refused: {
     max_verify_depth: 'chains are verified to any depth',
     ca_certificate_provider_instance: PROVIDERS,

@@ -32,6 +32,7 @@ export interface ValidationContext {
   /** Base64 SHA-256 of the DER SubjectPublicKeyInfo. */
   readonly spkiHashes: readonly string[];
   readonly crl: DataSource | undefined;
+  /** Nothing heeds it but the check that it stands beside a CA. */
   readonly allowExpired: boolean;
   /** `accept-untrusted`: the chain is not verified (ACCEPT_UNTRUSTED). */
   readonly trustChain: 'verify' | 'accept-untrusted';

@@ -1,5 +1,5 @@
-import { accessLog, clusterOf, type Difference, loopback, type Suite, typeUrl } from '../harness/case.ts';
-import { downstreamTls, FILES, server, tlsContext, upstreamTls } from '../harness/certificates.ts';
+import { accessLog, clusterOf, countedApart, type Difference, loopback, type Suite, typeUrl } from '../harness/case.ts';
+import { downstreamTls, FILES, server, TLS_LIBRARY, tlsContext, upstreamTls } from '../harness/certificates.ts';
 import { type Exchange, get, on, over } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
@@ -116,4 +116,9 @@ export const suite: Suite = {
     { name: 'TLS in', client: on('tls-in', over({}, get('/'))) },
     { name: 'a connection that lived long enough', client: on('life', { ...get('/'), lingerMs: 500 }) },
   ],
+  statsDiffer: countedApart(TLS_LIBRARY, [
+    'cluster.secure.ssl.sigalgs.*',
+    'listener.<address>.ssl.ciphers.*',
+    'listener.<address>.ssl.curves.*',
+  ]),
 };

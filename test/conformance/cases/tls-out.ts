@@ -1,4 +1,4 @@
-import { accessLog, http, LOG_FORMAT, type Suite } from '../harness/case.ts';
+import { accessLog, countedApart, type Difference, http, LOG_FORMAT, type Suite } from '../harness/case.ts';
 import {
   expired,
   FILES,
@@ -6,7 +6,9 @@ import {
   other,
   server,
   stranger,
+  TLS_LIBRARY,
   tlsContext,
+  tlsFailure,
   upstreamTls,
   uriSan,
 } from '../harness/certificates.ts';
@@ -49,6 +51,16 @@ const CLUSTERS = {
   'from-plaintext': ['good'],
 };
 
+const SANS = /SAN_matcher,_certificate_SANs_are_\[spiffe:\/\/mesh\.test\/(other|server,_server\.test,_localhost)\]/;
+const FAILURES: { readonly [name: string]: Difference } = {
+  strange: tlsFailure(/:_unable_to_get_local_issuer_certificate:TLS_error_end/, /UNABLE_TO_GET_ISSUER_CERT_LOCALLY/),
+  expired: tlsFailure(/:_certificate_has_expired:TLS_error_end/, /CERT_HAS_EXPIRED/),
+  'wrong-name': tlsFailure(SANS, SANS),
+  'dns-name-wrong': tlsFailure(SANS, SANS),
+};
+/** Clusters whose peer's signature is checked by a handshake that succeeds. */
+const AGREED = ['mutual', 'without-certificate', 'without-trust', 'dns-name', 'alpn', 'host-sni'];
+
 /** TLS to the upstream: whom the proxy trusts, who it says it is, and what the caller is told when it fails. */
 export const suite: Suite = {
   name: 'tls out',
@@ -79,7 +91,15 @@ export const suite: Suite = {
     },
   }),
   cases: [
-    ...Object.keys(CLUSTERS).map((name) => ({ name, client: get(`/${name}`, { host: 'server.test' }) })),
+    ...Object.keys(CLUSTERS).map((name) => ({
+      name,
+      client: get(`/${name}`, { host: 'server.test' }),
+      ...(FAILURES[name] === undefined ? {} : { differs: FAILURES[name] }),
+    })),
     { name: 'a second request goes on the same connection', client: [get('/mutual'), get('/mutual')], logLines: 2 },
   ],
+  statsDiffer: countedApart(
+    TLS_LIBRARY,
+    AGREED.map((name) => `cluster.${name}.ssl.sigalgs.*`),
+  ),
 };

@@ -1,6 +1,6 @@
 /** Certificates of the suites that speak TLS: made once a process, so both proxies get the same. */
 import { DevCa, type IssuedLeaf, type LeafRequest } from '../../../certs/source/dev-ca.ts';
-import { typeUrl } from './case.ts';
+import { type Difference, typeUrl } from './case.ts';
 
 const HOUR_MS = 3_600_000;
 const now = () => Date.now();
@@ -68,3 +68,16 @@ export const TLS_INSPECTOR: object = {
   name: 'envoy.filters.listener.tls_inspector',
   typed_config: { '@type': typeUrl('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector') },
 };
+
+/** What Node's OpenSSL chooses or keeps to itself where Envoy's BoringSSL does otherwise: statistics below `scope`. */
+export const tlsLibrary = (scope: string): readonly string[] =>
+  ['ciphers', 'curves', 'sigalgs'].map((group) => `${scope}.ssl.${group}.*`);
+
+export const TLS_LIBRARY =
+  "OpenSSL prefers other TLS 1.3 ciphers and curves than BoringSSL, and Node tells neither a server's curve nor the peer's signature algorithm";
+
+/** Envoy's words after `TLS_error:|<BoringSSL's code and path>:`, against OpenSSL's code alone. */
+export const tlsFailure = (envoy: RegExp, tollway: RegExp): Difference => ({
+  why: "the TLS library's own words: codes and paths of BoringSSL there, OpenSSL's name of the fault here",
+  at: Object.fromEntries(['details', 'failure'].map((field) => [`accessLog[0].${field}`, { envoy, tollway }])),
+});
