@@ -11,6 +11,7 @@ import {
   adsBootstrap,
   CLUSTER,
   certificateSecret,
+  FROM_ADS,
   httpsListener,
   LISTENER,
   message,
@@ -237,6 +238,28 @@ test('a removed listener lets its secrets go, and gets them again when it comes 
     controlPlane.remove(LISTENER, 'second');
     await eventually('the certificate is not in use any more', async () => !(await isShown()));
     assert.equal(await proxy.get('/stats?filter=^sds.second'), '');
+  }
+});
+
+test('a listener waits for its secret as long as the source says, and takes it when it comes', async (t) => {
+  const { controlPlane, proxy } = await start(t);
+  const hasty = { ...FROM_ADS, initial_fetch_timeout: '0.3s' };
+  controlPlane.set(
+    LISTENER,
+    httpsListener('patient', { tls_certificate_sds_secret_configs: [sds('late')] }, 'app'),
+    httpsListener('hasty', { tls_certificate_sds_secret_configs: [sds('later', hasty)] }, 'app'),
+  );
+  await eventually('the hasty one listens', async () => (await proxy.get('/listeners')).includes('hasty::'));
+  assert.equal(await proxy.stat('sds.later.init_fetch_timeout'), 1);
+  assert.equal(await proxy.stat('sds.late.init_fetch_timeout'), 0);
+  const anonymous = { leaf: undefined, roots: ca.rootPem };
+  assert.ok('error' in (await once1(await proxy.port('hasty'), anonymous)), 'there is nothing to shake hands with');
+  assert.ok(!(await proxy.get('/listeners')).includes('patient::'));
+  controlPlane.set(SECRET, certificateSecret('late', issue()), certificateSecret('later', issue()));
+  await eventually('the patient one listens', async () => (await proxy.get('/listeners')).includes('patient::'));
+  for (const listener of ['patient', 'hasty']) {
+    const port = await proxy.port(listener);
+    await eventually(`${listener} serves`, async () => 'status' in (await once1(port, anonymous)));
   }
 });
 
