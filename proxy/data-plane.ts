@@ -19,12 +19,16 @@ import { RouteDirectory } from './route-directory.ts';
 import { createTimers } from './timers.ts';
 import { WorkerTlsProvider } from './tls/provider.ts';
 import { type SecretPayload, SecretTable } from './tls/secret-table.ts';
+import { createTurnClock } from './turn-clock.ts';
 import type { WorkerSettings } from './worker-settings.ts';
 
 /** How often a draining worker says what is still under way. */
 const DRAIN_REPORT_MS = 100;
 
-const now = (): number => performance.now();
+const now = createTurnClock(
+  () => performance.now(),
+  (callback) => setImmediate(callback),
+);
 /** Load balancing and sampling; nothing secret comes of it. */
 const random = (): number => Math.random();
 

@@ -2,7 +2,7 @@
  * One connection of a pool, whatever runs on it: connecting with its timeout, TLS and its verification, the counts, and
  * one way to end. Streams are the subclasses' business (./http-connection.ts, ./tcp-pool.ts).
  */
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { ClusterStat } from '../cluster/stats.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
@@ -44,11 +44,11 @@ export abstract class PooledConnection {
   private durationTimer: NodeJS.Timeout | undefined = undefined;
 
   /** The caller has taken the unit of `connections`; it is given back when this closes. Throws where Node refuses the address. */
-  constructor(context: PoolContext, allowHalfOpen: boolean) {
+  constructor(context: PoolContext, allowHalfOpen: boolean, onread?: OnReadOpts) {
     this.context = context;
     this.startedAt = context.now();
     this.trustGeneration = currentTrust(context);
-    this.socket = dial(context, allowHalfOpen);
+    this.socket = dial(context, allowHalfOpen, onread);
     const { stats, host } = context;
     stats.inc(ClusterStat.upstream_cx_total);
     stats.add(ClusterStat.upstream_cx_active, 1);

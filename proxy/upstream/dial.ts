@@ -1,5 +1,5 @@
 /** Opens one socket to an endpoint, with TLS where the pool has it. Verification is the connection's business. */
-import { connect, type IpcNetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, type IpcNetConnectOpts, type OnReadOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { Address } from '../../xds-client/model/common.ts';
 import type { PoolContext } from './pool-context.ts';
@@ -8,8 +8,9 @@ import type { PoolContext } from './pool-context.ts';
  * Starts connecting and returns at once. The caller waits for `connect`, or with TLS for `secureConnect`.
  * Throws where Node refuses the address outright.
  */
-export function dial(context: PoolContext, allowHalfOpen: boolean): Socket | TLSSocket {
+export function dial(context: PoolContext, allowHalfOpen: boolean, onread?: OnReadOpts): Socket | TLSSocket {
   const target = endpointOptions(context.host.endpoint.address, context, allowHalfOpen);
+  if (onread !== undefined) target.onread = onread;
   if (context.tls === undefined) return connect(target);
   const { context: tls, sni, alpn } = context.tls;
   const options: ConnectionOptions = { ...tls.connectOptions(sni, alpn), ...target };

@@ -13,6 +13,7 @@ import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './c
 import type { UpstreamConnectionInfo } from './contract.ts';
 import type { HttpWish } from './http-pool.ts';
 import type { PoolableConnection } from './pool.ts';
+import { readInto } from './read-buffer.ts';
 
 /** What an HTTP pool is told beyond a connection's beginning and end. */
 export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {
@@ -41,7 +42,14 @@ export class HttpConnection
   constructor(owner: HttpConnectionOwner, version: UpstreamHttpVersion) {
     // First: what it throws must not leave a socket behind.
     const createCodec = clientCodec(version, owner.context.config);
-    super(owner.context, false);
+    super(
+      owner.context,
+      false,
+      readInto(
+        (bytes) => this.onData(bytes),
+        () => this.close(),
+      ),
+    );
     this.owner = owner;
     const { config, stats } = owner.context;
     this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
@@ -124,7 +132,6 @@ export class HttpConnection
   protected override onReady(): void {
     const { socket } = this;
     this.idleSince = this.context.now();
-    socket.on('data', (chunk: Buffer) => this.onData(chunk));
     socket.on('end', () => this.onEnd());
     socket.on('drain', () => this.codec.writable());
     this.armIdle(this.context.config.common.idleTimeoutMs);
