@@ -166,7 +166,7 @@ export class Http1ServerStream implements ServerStream {
     const [connection, upgrade] = proper
       ? [properCase('connection'), properCase('upgrade')]
       : ['connection', 'upgrade'];
-    return `${connection}: upgrade\r\n${upgrade}: ${headers.get('upgrade') ?? this.protocol}\r\n`;
+    return `${connection}: Upgrade\r\n${upgrade}: ${headers.get('upgrade') ?? this.protocol}\r\n`;
   }
 
   private finish(): void {

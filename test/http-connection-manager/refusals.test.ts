@@ -1,5 +1,7 @@
 /** Requests that are refused before a route is looked for, and what logs and counters say of them. As Envoy 1.40. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { after, test } from 'node:test';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { until } from '../upstream/support.ts';
@@ -106,6 +108,33 @@ test('an answer before the end of its request counts as one, and as a reset', as
   assert.deepEqual([reply.status, reply.headers.connection], [404, 'close']);
   assert.equal(proxy.stat('http.in.downstream_rq_response_before_rq_complete'), 1);
   assert.equal(proxy.stat('http.in.downstream_rq_rx_reset'), 1);
+});
+
+test('an answer of the upstream before the end of its request says close', async () => {
+  const upstream = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write(response(200, 'early')));
+  }).listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  const { proxy } = await start();
+  opened.push(upstream);
+  proxy.setCluster('c', [(upstream.address() as AddressInfo).port]);
+  const reply = await send(proxy.port, 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab');
+  assert.deepEqual([reply.status, reply.body, reply.headers.connection], [200, 'early', 'close']);
+  assert.equal(reply.headers['x-envoy-upstream-service-time'], undefined);
+});
+
+test('an upgrade that is allowed is counted while it lasts', async () => {
+  const upgrades = [{ type: 'websocket', enabled: true, filters: [] }];
+  const { proxy } = await start({ manager: { upgrades } }, () => 'HTTP/1.1 101 x\r\nupgrade: websocket\r\n\r\n');
+  const client = new Client(proxy.port);
+  opened.push(client);
+  client.write(get('/', 'connection: upgrade\r\nupgrade: websocket\r\n'));
+  assert.equal((await client.reply()).status, 101);
+  assert.equal(proxy.stat('http.in.downstream_cx_upgrades_active'), 1);
+  client.close();
+  await until(() => proxy.stat('http.in.downstream_cx_upgrades_active') === 0, 'the tunnel ended');
+  assert.equal(proxy.stat('http.in.downstream_cx_upgrades_total'), 1);
 });
 
 test('a refused upgrade is one of the cluster that its route names', async () => {

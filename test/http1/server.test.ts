@@ -146,7 +146,7 @@ describe('an HTTP/1 server connection', () => {
     assert.equal(server.last.body, 'early\x00\x01raw');
     assert.equal(
       server.transport.writes[0],
-      'HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nback',
+      'HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nback',
     );
     server.connection.receiveEnd();
     assert.equal(server.last.complete, true);

@@ -7,6 +7,13 @@ const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 const GET = 'GET / HTTP/1.1\nhost: x.test\n';
 const POST = 'POST / HTTP/1.1\nhost: x.test\n';
 
+const HALF = 'POST / HTTP/1.1\r\nhost: x.test\r\ncontent-length: 11\r\n\r\n';
+const UPGRADE = get('/', {
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+});
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n';
 const ANY = { envoy: '*', tollway: '*' };
 /** Envoy passes the response on; Tollway calls it a protocol error. */
 const badResponse = (start: string, why: string): Difference => ({
@@ -19,6 +26,15 @@ const badResponse = (start: string, why: string): Difference => ({
     'accessLog[0].*': ANY,
   },
 });
+
+/** Envoy resets the other direction when one ends. */
+const HALF_CLOSED: Difference = {
+  why: 'each direction of a tunnel ends by itself, as on TCP: its end is no reset',
+  at: {
+    'accessLog[0].details': { envoy: '*', tollway: 'via_upstream' },
+    'accessLog[0].flags': { envoy: /^(DC|UC)$/, tollway: '-' },
+  },
+};
 
 /** What RFC 9112 allows and few send, at the edges of messages and connections. */
 export const suite: Suite = {
@@ -33,36 +49,41 @@ export const suite: Suite = {
       small: { max_request_headers_kb: 1 },
       nowhere: { route_config: { name: 'nowhere' } },
       old: { http_protocol_options: { accept_http_10: true } },
+      sockets: { upgrade_configs: [{ upgrade_type: 'websocket' }] },
       proxying: { proxy_100_continue: true },
     },
   }),
-  statsDiffer: counts('two requests and two responses that Envoy takes are refused', {
-    'cluster.a.upstream_cx_http1_total': [6, 8],
-    'cluster.a.upstream_cx_protocol_error': [3, 5],
-    'cluster.a.upstream_cx_total': [6, 8],
-    'cluster.a.upstream_rq_101': [1, 0],
-    'cluster.a.upstream_rq_1xx': [4, 3],
-    'cluster.a.upstream_rq_200': [36, 34],
-    'cluster.a.upstream_rq_2xx': [38, 36],
-    'cluster.a.upstream_rq_502': [3, 5],
-    'cluster.a.upstream_rq_5xx': [3, 5],
-    'cluster.a.upstream_rq_completed': [46, 45],
-    'cluster.a.upstream_rq_pending_total': [6, 8],
-    'cluster.a.upstream_rq_total': [43, 42],
-    'http.ingress.downstream_cx_protocol_error': [8, 10],
-    'http.ingress.downstream_rq_1xx': [2, 1],
-    'http.ingress.downstream_rq_2xx': [32, 30],
-    'http.ingress.downstream_rq_4xx': [9, 10],
-    'http.ingress.downstream_rq_5xx': [3, 5],
-    'http.ingress.downstream_rq_response_before_rq_complete': [9, 10],
-    'http.ingress.downstream_rq_rx_reset': [9, 10],
-    'http.ingress.downstream_rq_ws_on_non_ws_route': [1, 0],
-    'http.ingress.rq_total': [37, 36],
-    'listener.<address>.http.ingress.downstream_rq_1xx': [2, 1],
-    'listener.<address>.http.ingress.downstream_rq_2xx': [32, 30],
-    'listener.<address>.http.ingress.downstream_rq_4xx': [9, 10],
-    'listener.<address>.http.ingress.downstream_rq_5xx': [3, 5],
-  }),
+  statsDiffer: counts(
+    'two requests and two responses that Envoy takes are refused, and the end of a tunnel is no reset',
+    {
+      'cluster.a.upstream_cx_http1_total': [12, 14],
+      'cluster.a.upstream_cx_protocol_error': [3, 5],
+      'cluster.a.upstream_cx_total': [12, 14],
+      'cluster.a.upstream_rq_101': [4, 3],
+      'cluster.a.upstream_rq_1xx': [7, 6],
+      'cluster.a.upstream_rq_200': [39, 38],
+      'cluster.a.upstream_rq_2xx': [41, 40],
+      'cluster.a.upstream_rq_502': [3, 5],
+      'cluster.a.upstream_rq_5xx': [3, 5],
+      'cluster.a.upstream_rq_pending_total': [12, 14],
+      'cluster.a.upstream_rq_total': [51, 50],
+      'http.ingress.downstream_cx_protocol_error': [8, 10],
+      'http.ingress.downstream_rq_1xx': [2, 1],
+      'http.ingress.downstream_rq_2xx': [35, 33],
+      'http.ingress.downstream_rq_4xx': [9, 10],
+      'http.ingress.downstream_rq_5xx': [3, 5],
+      'http.ingress.downstream_rq_response_before_rq_complete': [12, 13],
+      'http.ingress.downstream_rq_rx_reset': [10, 11],
+      'http.ingress.downstream_rq_ws_on_non_ws_route': [1, 0],
+      'http.ingress.rq_total': [40, 39],
+      'http.sockets.downstream_rq_rx_reset': [6, 4],
+      'http.sockets.downstream_rq_tx_reset': [1, 0],
+      'listener.<address>.http.ingress.downstream_rq_1xx': [2, 1],
+      'listener.<address>.http.ingress.downstream_rq_2xx': [35, 33],
+      'listener.<address>.http.ingress.downstream_rq_4xx': [9, 10],
+      'listener.<address>.http.ingress.downstream_rq_5xx': [3, 5],
+    },
+  ),
   cases: [
     { name: 'an empty line before a request', client: raw(`\n${GET}\n`) },
     { name: 'two empty lines before a request', client: raw(`\n\n${GET}\n`) },
@@ -129,6 +150,69 @@ export const suite: Suite = {
       }),
     },
     { name: 'an Upgrade without Connection', client: get('/', { upgrade: 'websocket' }) },
+    {
+      name: 'an answer before the request is whole',
+      client: { send: [`${HALF}half`], withinMs: 1_500 },
+      upstreams: { a: [{ do: 'send', early: OK, bytes: '' }] },
+    },
+    {
+      name: 'an answer that begins before the request is whole',
+      client: { send: [`${HALF}half`, 60, ' a word'], withinMs: 1_500 },
+      upstreams: { a: [{ do: 'send', early: OK.slice(0, -1), bytes: 'k' }] },
+    },
+    {
+      name: 'an answer without a length before the request is whole',
+      client: { send: [`${HALF}half`, 60, ' a word'], withinMs: 1_500 },
+      upstreams: {
+        a: [
+          {
+            do: 'send',
+            early: 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n',
+            bytes: '1\r\nk\r\n0\r\n\r\n',
+          },
+        ],
+      },
+    },
+    {
+      name: 'an upgrade',
+      client: on('sockets', { ...UPGRADE, withinMs: 1_500 }),
+      upstreams: { a: send(`${SWITCH}hello`) },
+      differs: HALF_CLOSED,
+    },
+    {
+      name: 'an upgrade whose upstream ends',
+      client: on('sockets', { ...UPGRADE, withinMs: 1_500 }),
+      upstreams: { a: send(`${SWITCH}hello`, true) },
+      differs: HALF_CLOSED,
+    },
+    {
+      name: 'an upgrade whose client ends',
+      client: on('sockets', { send: [...UPGRADE.send, 60], halfClose: true, withinMs: 1_500 }),
+      upstreams: { a: send(`${SWITCH}hello`) },
+      differs: HALF_CLOSED,
+    },
+    {
+      name: 'an upgrade that the upstream refuses',
+      client: on('sockets', { ...UPGRADE, withinMs: 1_500 }),
+      upstreams: { a: send('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno') },
+    },
+    {
+      name: 'an upgrade that the upstream answers',
+      client: on('sockets', { ...UPGRADE, withinMs: 1_500 }),
+      differs: {
+        why: 'an upstream that passes the Upgrade over answers the request as it is: the client gets the answer',
+        at: {
+          'client[0].responses[0].headers.*': ANY,
+          'client[0].responses[0].body': { envoy: '', tollway: 'a' },
+          'accessLog[0].details': { envoy: 'websocket_handshake_unsuccessful', tollway: 'via_upstream' },
+          'accessLog[0].sent': { envoy: 0, tollway: 1 },
+        },
+      },
+    },
+    {
+      name: 'an upgrade to something else',
+      client: on('sockets', get('/', { connection: 'upgrade', upgrade: 'foo' })),
+    },
     { name: 'Expect of something else', client: post('/', 'ab', { expect: 'miracles' }) },
     { name: 'Expect without a body', client: get('/', { expect: '100-continue' }) },
     { name: 'Expect that goes on', client: on('proxying', post('/', 'ab', { expect: '100-continue' })) },

@@ -7,6 +7,8 @@ import { type Message, parseMessage } from './http-text.ts';
 export interface Send {
   readonly do: 'send';
   readonly bytes: string;
+  /** Sent as soon as the request's head is there, where its body is not; `bytes` follow when it is whole. */
+  readonly early?: string;
   readonly afterMs?: number;
   readonly thenClose?: boolean;
 }
@@ -114,6 +116,7 @@ export class Upstream {
     this.sockets.add(socket);
     let text = '';
     let onConnection = 0;
+    let begun = false;
     socket.on('error', () => undefined);
     socket.on('close', () => this.sockets.delete(socket));
     socket.on('data', (chunk) => {
@@ -124,19 +127,27 @@ export class Upstream {
         const connection = generation === this.generation ? number : 0;
         this.seen.push({ upstream: this.name, request: parsed.message, connection, tls, onConnection });
         this.answer(socket, parsed.message);
+        begun = false;
       }
+      if (begun || !text.includes('\r\n\r\n')) return;
+      begun = true;
+      const next = this.next(undefined);
+      if (next?.do === 'send' && next.early !== undefined) socket.write(next.early, 'latin1');
     });
   }
 
+  /** What is done with the next request; functions decide on a whole one. */
+  private next(request: Message | undefined): Answer | undefined {
+    const { behaviour, turn } = this;
+    if (behaviour === 'refuse-connections') return undefined;
+    if (typeof behaviour === 'function') return request === undefined ? undefined : behaviour(request, turn);
+    return behaviour[Math.min(turn, behaviour.length - 1)];
+  }
+
   private answer(socket: Socket, request: Message): void {
-    const { behaviour } = this;
-    if (behaviour === 'refuse-connections') return;
-    const turn = this.turn++;
-    const answer =
-      typeof behaviour === 'function'
-        ? behaviour(request, turn)
-        : (behaviour[Math.min(turn, behaviour.length - 1)] as Answer);
-    if (answer.do === 'hang') return;
+    const answer = this.next(request);
+    this.turn++;
+    if (answer === undefined || answer.do === 'hang') return;
     if (answer.do !== 'send') {
       if (answer.afterBytes !== undefined) socket.write(answer.afterBytes, 'latin1');
       if (answer.do === 'reset') socket.resetAndDestroy();

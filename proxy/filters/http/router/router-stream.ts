@@ -382,16 +382,16 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
       if (this.lastRecorded !== attempt) this.record(attempt, known, String(status), 'the response was forwarded');
     }
     this.countCode(status);
-    if (!config.suppressEnvoyHeaders) {
-      const since = this.requestEnded ? this.requestEndedAt : attempt.startedAt;
-      headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.floor(now - since))));
+    // The time counts from the end of the request: an answer before it took none.
+    if (!config.suppressEnvoyHeaders && this.requestEnded) {
+      headers.set('x-envoy-upstream-service-time', String(Math.max(0, Math.floor(now - this.requestEndedAt))));
     }
     if ((this.matched as MatchedRoute).decision.virtualHost.includeAttemptCountInResponse) {
       headers.set('x-envoy-attempt-count', String(info.attemptCount));
     }
     info.response = head;
-    this.plan?.changeResponse(headers, info);
     info.responseCodeDetails = Details.viaUpstream;
+    this.plan?.changeResponse(headers, info);
     this.responseStarted = true;
     if (this.retry !== undefined) {
       this.retry = undefined;

@@ -25,6 +25,8 @@ import { ListenerHttpStat, ManagerStat } from './stats.ts';
 import { streamDuration, streamIdleTimeout } from './stream-times.ts';
 
 const {
+  DOWNSTREAM_CX_UPGRADES_ACTIVE: CX_UPGRADES_ACTIVE,
+  DOWNSTREAM_CX_UPGRADES_TOTAL: CX_UPGRADES,
   DOWNSTREAM_RQ_1XX: RQ_1XX,
   DOWNSTREAM_RQ_ACTIVE: RQ_ACTIVE,
   DOWNSTREAM_RQ_COMPLETED: RQ_COMPLETED,
@@ -63,6 +65,8 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   private routes: RouteTable | undefined = undefined;
   private matched: MatchedRoute | undefined = undefined;
   private isMatched = false;
+  /** The request may become another protocol, and is counted so. */
+  private upgraded = false;
   private requestEnded: boolean;
   private headSent = false;
   private replying = false;
@@ -109,6 +113,11 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       manager.stats.inc(RQ_WS_ON_NON_WS);
       this.sendLocalReply(403, '', 'upgrade_failed');
       return;
+    }
+    if (head.protocol !== undefined) {
+      this.upgraded = true;
+      manager.stats.inc(CX_UPGRADES);
+      manager.stats.add(CX_UPGRADES_ACTIVE, 1);
     }
     if (manager.filters.length === 0) this.sink = manager.router.create(this);
     else {
@@ -262,7 +271,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const empty = reply.body === '' || info.request.method === 'HEAD';
     this.chain?.filterLocalReply(head, empty);
     // A bad request may be one half of something worse: nothing more is read from its connection.
-    if (!this.requestEnded || (status === 400 && info.request.version < 20)) head.headers.set('connection', 'close');
+    if (status === 400 && info.request.version < 20) head.headers.set('connection', 'close');
     this.prepareHead(head);
     if (empty) {
       this.finish(false);
@@ -364,7 +373,11 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       headers.set(UNPROCESSED_HEADER, 'true');
     }
     this.connection.drainIfDue();
-    if (!this.requestEnded) manager.stats.inc(RQ_EARLY_RESPONSE);
+    if (!this.requestEnded) {
+      manager.stats.inc(RQ_EARLY_RESPONSE);
+      // Nobody will wait for the rest of the request; the codec says so but for a tunnel.
+      if (info.request.version < 20) headers.set('connection', 'close');
+    }
     this.countCode(head.status);
   }
 
@@ -405,6 +418,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     info.completeAt = now;
     stats.add(RQ_ACTIVE, -1);
     if (reset || !this.requestEnded) stats.inc(RQ_RX_RESET);
+    if (this.upgraded) stats.add(CX_UPGRADES_ACTIVE, -1);
     manager.requestTime.record(now - info.startedAt);
     if (this.idleTimer !== undefined) connection.giveTimer(this.idleTimer);
     this.idleTimer = undefined;
