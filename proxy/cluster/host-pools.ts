@@ -7,7 +7,7 @@ import type { UpstreamTlsContext } from '../tls/contract.ts';
 import type { UpstreamHttpVersion } from '../upstream/codec.ts';
 import type { Priority } from '../upstream/contract.ts';
 import { HttpPool } from '../upstream/http-pool.ts';
-import { type PoolContext, type PoolTls, type SslStats, sslStats } from '../upstream/pool-context.ts';
+import { type PoolContext, type PoolTls, type SslStats, sslFactoryStats, sslStats } from '../upstream/pool-context.ts';
 import { TcpPool } from '../upstream/tcp-pool.ts';
 import type { ClusterEnvironment } from './environment.ts';
 import type { WorkerHost } from './host.ts';
@@ -28,7 +28,9 @@ export class HostPoolFactory {
   private readonly requestsPerConnection: Histogram;
   /** One context a transport socket, so that endpoints and pools share its secrets and sessions. */
   private readonly contexts = new Map<UpstreamTls, UpstreamTlsContext>();
-  private sslStats: SslStats | undefined = undefined;
+  /** There when connections may be wrapped in TLS. */
+  private readonly sslStats: SslStats | undefined;
+  private readonly sslFactoryStats: StatBlock | undefined;
   /** Pools differ by nothing but the protocol. */
   private readonly uniform: boolean;
   private readonly version: UpstreamHttpVersion | undefined;
@@ -42,6 +44,9 @@ export class HostPoolFactory {
     this.connectMs = env.stats.histogram(`${prefix}upstream_cx_connect_ms`);
     this.lengthMs = env.stats.histogram(`${prefix}upstream_cx_length_ms`);
     this.requestsPerConnection = env.stats.histogram(`${prefix}upstream_rq_per_cx`);
+    const secured = mayUseTls(config);
+    this.sslStats = secured ? sslStats(prefix, env.stats) : undefined;
+    this.sslFactoryStats = secured ? sslFactoryStats(prefix, env.stats) : undefined;
     this.uniform = config.transportSocketMatches.length === 0 && config.transportSocket.kind === 'raw';
     this.version = fixedVersion(config);
   }
@@ -66,6 +71,12 @@ export class HostPoolFactory {
       this.context(host, priority, this.tls(wrap, undefined), () => host.removePool(pools, wrap.key, pool)),
     );
     return host.addPool(pools, wrap.key, pool);
+  }
+
+  /** No new pools are made, and what those that were made count is of no interest any more. */
+  release(): void {
+    this.sslStats?.release();
+    this.sslFactoryStats?.release();
   }
 
   private addHttp(
@@ -102,7 +113,6 @@ export class HostPoolFactory {
   }
 
   private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
-    if (tls !== undefined) this.sslStats ??= sslStats(statPrefix(this.config), this.env.stats);
     return {
       config: this.config,
       host,
@@ -111,6 +121,7 @@ export class HostPoolFactory {
       limits: this.limits,
       stats: this.stats,
       sslStats: tls === undefined ? undefined : this.sslStats,
+      sslFactoryStats: tls === undefined ? undefined : this.sslFactoryStats,
       connectMs: this.connectMs,
       lengthMs: this.lengthMs,
       requestsPerConnection: this.requestsPerConnection,
@@ -121,6 +132,10 @@ export class HostPoolFactory {
 }
 
 const ALPN: { readonly [version in UpstreamHttpVersion]: readonly string[] } = { 11: ['http/1.1'], 20: ['h2'] };
+
+function mayUseTls({ transportSocket, transportSocketMatches }: Cluster): boolean {
+  return transportSocket.kind === 'tls' || transportSocketMatches.some((match) => match.transportSocket.kind === 'tls');
+}
 
 interface Wrapping {
   readonly key: string;

@@ -112,7 +112,7 @@ export class WorkerClusterTable implements ClusterTable {
     cluster?.close();
     limits.whenUnused(() => {
       this.cells.release(slot);
-      cluster?.stats.release();
+      cluster?.release();
     });
   }
 

@@ -59,7 +59,12 @@ export class WorkerCluster implements ClusterHandle {
     this.current = config;
     this.limits.update(config.thresholds);
     const changed = connectionText(previous) !== connectionText(config);
-    if (changed) this.pools = new HostPoolFactory(config, this.limits, this.stats, this.env);
+    if (changed) {
+      const before = this.pools;
+      this.pools = new HostPoolFactory(config, this.limits, this.stats, this.env);
+      // after the new one has taken the statistics over
+      before.release();
+    }
     if (JSON.stringify(previous.discovery) !== JSON.stringify(config.discovery)) {
       this.originals?.close();
       this.originals = originalsOf(config, this.env);
@@ -85,6 +90,12 @@ export class WorkerCluster implements ClusterHandle {
     this.membership = undefined;
     this.rebuild();
     this.originals?.close();
+  }
+
+  /** Nothing is under way any more: its statistics go. */
+  release(): void {
+    this.stats.release();
+    this.pools.release();
   }
 
   /** Closes connections to endpoints that only this cluster knows. */

@@ -2,7 +2,7 @@
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Histogram, StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
-import { SslStats } from '../tls/stats.ts';
+import { SSL_FACTORY_STATS, SslStats } from '../tls/stats.ts';
 import type { Host, Priority } from './contract.ts';
 
 /** The circuit breaker: takes and gives back units, counted over all workers. */
@@ -42,6 +42,11 @@ export function sslStats(prefix: string, stats: StatsStore): SslStats {
   return new SslStats(`${prefix}ssl.`, stats);
 }
 
+/** `<prefix>client_ssl_socket_factory.` */
+export function sslFactoryStats(prefix: string, stats: StatsStore): StatBlock {
+  return stats.block(`${prefix}client_ssl_socket_factory.`, SSL_FACTORY_STATS);
+}
+
 export interface PoolContext {
   /** As it was when the pool was made; a cluster whose connections would differ gets new pools. */
   readonly config: Cluster;
@@ -53,6 +58,7 @@ export interface PoolContext {
   readonly stats: StatBlock;
   /** `cluster.<name>.ssl.`; there when `tls` is. */
   readonly sslStats: SslStats | undefined;
+  readonly sslFactoryStats: StatBlock | undefined;
   readonly connectMs: Histogram;
   readonly lengthMs: Histogram;
   readonly requestsPerConnection: Histogram;

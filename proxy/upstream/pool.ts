@@ -8,6 +8,7 @@
 
 import { ClusterStat } from '../cluster/stats.ts';
 import { errorMessage } from '../errors.ts';
+import { SSL_FACTORY } from '../tls/stats.ts';
 import type { ConnectFailure, ConnectionOwner, PooledConnection } from './connection.ts';
 import type { PoolContext } from './pool-context.ts';
 import { type Wish, WishQueue } from './wish.ts';
@@ -244,6 +245,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   private connect(): void {
     const { tls } = this.context;
     if (tls !== undefined && !tls.context.ready) {
+      this.context.sslFactoryStats?.inc(SSL_FACTORY.UPSTREAM_CONTEXT_SECRETS_NOT_READY);
       this.failConnect('TLS_error: Secret is not supplied by SDS');
       return;
     }

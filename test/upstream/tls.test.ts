@@ -118,12 +118,13 @@ test('a missing secret fails the request, and nothing goes out in plaintext', as
     ...upstreamTls().common,
     certificates: [{ kind: 'sds', name: 'late', source: { kind: 'ads' } }],
   } as const;
-  const { cluster: payment } = fixture(endpoint('127.0.0.1', server.port), {
+  const { cluster: payment, stat } = fixture(endpoint('127.0.0.1', server.port), {
     transportSocket: { kind: 'tls', tls: upstreamTls({}, common) },
   });
   const outcome = await exchange(payment, head('GET')).done;
   assert.equal(outcome.reason, 'connection-failure');
   assert.equal(outcome.details, 'TLS_error: Secret is not supplied by SDS');
+  assert.equal(stat('cluster.payment.client_ssl_socket_factory.upstream_context_secrets_not_ready'), 1);
   assert.equal(server.accepted, 0);
 });
 
@@ -237,4 +238,16 @@ test('the endpoint’s metadata chooses between TLS and plaintext', async () => 
   const outcome = await exchange(payment, head('GET')).done;
   assert.equal(outcome.status, 200);
   assert.equal(outcome.connection?.tls, undefined);
+});
+
+test('a removed cluster takes its TLS statistics along, a changed one keeps them', async () => {
+  const server = await secureServer();
+  const { cluster: payment, directory, table, stat, stats } = fixture(endpoint('127.0.0.1', server.port));
+  assert.equal((await exchange(payment, head('GET')).done).status, 200);
+  const socket = { kind: 'tls', tls: upstreamTls() } as const;
+  directory.setCluster(cluster('payment', { transportSocket: socket, connectTimeoutMs: 4_000 }));
+  assert.equal(stat('cluster.payment.ssl.handshake'), 1);
+  directory.removeCluster('payment');
+  assert.equal(table.get('payment'), undefined);
+  await until(() => stats.get('cluster.payment.ssl.handshake') === undefined, 'the statistics are gone');
 });
