@@ -15,8 +15,8 @@ export interface BoardListener {
 export interface BoardEvents {
   post(worker: number, message: ToWorker): void;
   up(listener: Listener): void;
-  /** `message` says why; the listener of that name that served before goes on. */
-  failed(listener: Listener, message: string): void;
+  /** `message` says why. `serving`: a listener of that name served before, and goes on. */
+  failed(listener: Listener, message: string, serving: boolean): void;
   /** No listener waits for an answer. */
   settled(): void;
 }
@@ -95,7 +95,7 @@ export class ListenerBoard {
         inbound: one.listener.trafficDirection === 'inbound',
       });
       this.events.up(one.listener);
-    } else this.events.failed(one.listener, one.failure);
+    } else this.events.failed(one.listener, one.failure, this.bound.has(message.name));
     if (this.settled) this.events.settled();
   }
 

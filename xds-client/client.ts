@@ -113,6 +113,11 @@ export class XdsClient {
     return found;
   }
 
+  /** Sends what a subscription has to say since it was changed from outside. */
+  answer(): void {
+    this.flushRequests();
+  }
+
   private opened(): void {
     this.connected = true;
     this.nodeSent = false;

@@ -47,6 +47,8 @@ interface Source {
   stop(): void;
   want(kind: ResourceKind, wanted: Wanted): void;
   subscription(kind: ResourceKind): Subscription<Resource> | undefined;
+  /** Where there is somebody to answer to. */
+  answer?(): void;
 }
 
 const NOTHING: Wanted = { wildcard: false, names: new Map() };
@@ -102,6 +104,37 @@ export class Configuration {
   /** The material behind these keys was let go, because nothing of `secretUsers` needs it. */
   secretsReleased(keys: readonly string[]): void {
     this.store.secretsReleased(keys);
+  }
+
+  /**
+   * A listener of the control plane's cannot serve (its port is taken): refused as if it had never been good. `keep`: the
+   * listener of that name that served before goes on.
+   */
+  listenerFailed(name: string, message: string, keep: boolean): void {
+    const now = this.options.clock.now();
+    for (const [key, source] of this.sources) {
+      const subscription = source.subscription('listener');
+      if (subscription?.withdraw(name, message, keep, now) !== true) continue;
+      source.answer?.();
+      const { typeUrl } = subscription.type;
+      const errors = [{ resource: name, path: '', message }];
+      const told = subscription.refused().get(name)?.details ?? message;
+      const version = subscription.refused().get(name)?.version ?? '';
+      this.options.onEvent({ type: 'rejected', kind: 'listener', name: undefined });
+      this.options.onEvent({
+        type: 'nack',
+        source: key,
+        kind: 'listener',
+        typeUrl,
+        version,
+        nonce: '',
+        errors,
+        message: told,
+      });
+    }
+    if (keep) return;
+    const removed = [{ kind: 'listener', name }] as const;
+    this.afterwards(this.store.apply({ changed: [], removed, absent: [], answered: [] }, now));
   }
 
   /** All subscriptions of a kind, for `/config_dump`: what is held, refused, missing. */

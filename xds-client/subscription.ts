@@ -77,6 +77,11 @@ export interface Subscription<T> {
   streamOpened(now: number): void;
   streamClosed(): void;
   receive(response: DiscoveryResponse, now: number): Received<T>;
+  /**
+   * What was accepted cannot be used after all (its port is taken): refused now. `keep`: an earlier content of it serves on.
+   * False when it is not held.
+   */
+  withdraw(name: string, message: string, keep: boolean, now: number): boolean;
   /** The request that is due, once; `undefined` when there is nothing to say. */
   takeRequest(): DiscoveryRequest | undefined;
   /** When `expire` has something to do next. */
@@ -87,6 +92,13 @@ export interface Subscription<T> {
   status(name: string): ResourceStatus;
   /** The last version accepted whole; empty before the first. */
   acceptedVersion(): string;
+}
+
+interface Withdrawn {
+  readonly any: Any;
+  /** The version that it is not tried again in; `undefined`: in none. */
+  readonly version: string | undefined;
+  readonly message: string;
 }
 
 const NOTHING: Wanted = { wildcard: false, names: new Map() };
@@ -104,6 +116,9 @@ export class SotwSubscription<T> implements Subscription<T> {
   private readonly absent = new Set<string>();
   /** Held names with a time to live. */
   private readonly expiries = new Map<string, number>();
+
+  /** Accepted, and then of no use. Said again for the same content, so that no server sends and no port is tried for ever. */
+  private readonly withdrawn = new Map<string, Withdrawn>();
 
   private version = '';
   private nonce = '';
@@ -177,6 +192,19 @@ export class SotwSubscription<T> implements Subscription<T> {
     return { changed, removed, confirmed, errors };
   }
 
+  withdraw(name: string, message: string, keep: boolean, now: number): boolean {
+    const held = this.resources.get(name);
+    if (held === undefined) return false;
+    const details = nackMessage(this.type.api, [{ resource: name, path: '', message }]);
+    // What is not held is tried again when it comes again in a newer version.
+    if (!keep) this.forget(name);
+    this.withdrawn.set(name, { any: held.any, version: keep ? undefined : held.version, message });
+    this.refusals.set(name, { name, any: held.any, version: held.version, refusedAt: now, details });
+    this.error = details;
+    this.requestDue = this.open;
+    return true;
+  }
+
   takeRequest(): DiscoveryRequest | undefined {
     if (!this.open || !this.requestDue) return undefined;
     this.requestDue = false;
@@ -243,6 +271,12 @@ export class SotwSubscription<T> implements Subscription<T> {
       this.setExpiry(name, ttlMs, now);
       return 'confirmed';
     }
+    const withdrawn = this.withdrawn.get(name);
+    if (withdrawn?.any.value.equals(any.value) && (withdrawn.version ?? version) === version) {
+      errors.push({ resource: name, path: '', message: withdrawn.message });
+      return undefined;
+    }
+    this.withdrawn.delete(name);
     if (before?.any.value.equals(any.value)) {
       this.refusals.delete(name);
       this.seenVersions.set(name, version);
@@ -308,6 +342,7 @@ export class SotwSubscription<T> implements Subscription<T> {
   private forget(name: string): void {
     this.resources.delete(name);
     this.refusals.delete(name);
+    this.withdrawn.delete(name);
     this.seenVersions.delete(name);
     this.pending.delete(name);
     this.absent.delete(name);

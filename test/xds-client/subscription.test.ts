@@ -107,6 +107,30 @@ describe('acknowledgements', () => {
     assert.deepEqual(bench.held(), []);
   });
 
+  it('what proves useless after its ACK is refused, and tried again in a newer version only', () => {
+    const bench = new Bench('listener', '*');
+    bench.receive('1', resource('listener', 'a', 'good'));
+    bench.request();
+    assert.equal(bench.subscription.withdraw('a', 'the port is in use', false, 0), true);
+    assert.equal(bench.request()?.error, 'LDS "a": the port is in use');
+    assert.deepEqual([bench.held(), bench.subscription.status('a')], [[], 'NACKED']);
+    assert.deepEqual(bench.receive('1', resource('listener', 'a', 'good')).changed, []);
+    assert.equal(bench.request()?.error, 'LDS "a": the port is in use');
+    assert.equal(bench.receive('2', resource('listener', 'a', 'good')).changed.length, 1);
+    assert.equal(bench.request()?.error, undefined);
+    assert.equal(bench.subscription.withdraw('b', 'is not held', false, 0), false);
+  });
+
+  it('what proves useless while an earlier content serves is still held: its removal has to be seen', () => {
+    const bench = new Bench('listener', '*');
+    bench.receive('1', resource('listener', 'a', 'good'));
+    bench.subscription.withdraw('a', 'the port is in use', true, 0);
+    assert.deepEqual(bench.held(), ['a']);
+    assert.equal(bench.receive('2', resource('listener', 'a', 'good')).errors[0]?.message, 'the port is in use');
+    assert.equal(bench.receive('3', resource('listener', 'a', 'other')).changed.length, 1);
+    assert.deepEqual(bench.receive('4').removed, ['a']);
+  });
+
   it('5: a NACK has the last good version, the new nonce, and names resource and field of every error', () => {
     const bench = new Bench('listener', '*');
     bench.receive('1', resource('listener', 'a', 'good'));
