@@ -62,6 +62,12 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
     return this.sent || (this.stream?.bytesSent ?? false);
   }
 
+  /** The endpoint proved to be a workload of the mesh: a verified certificate with a SPIFFE id. */
+  get isMesh(): boolean {
+    const tls = this.connection?.tls;
+    return tls?.peerValidated === true && (tls.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false);
+  }
+
   /** Starts the attempt's own clock. */
   limit(milliseconds: number): void {
     if (this.over || this.answered || this.timer !== undefined) return;

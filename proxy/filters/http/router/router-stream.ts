@@ -1,6 +1,6 @@
 /**
- * One request's way to its cluster and back. Over 300 lines because it is one state machine: who may still answer, what
- * may still be sent again and which clock runs are one question.
+ * One request's way to its cluster and back. Over 500 lines because it is one state machine: who may still answer, what
+ * is kept to be sent again and which clock runs are one question. Whether and when it is sent again: ./retries.ts.
  *
  * Order in `onRequestHead`: route before cluster, cluster before timeouts (they read the request's headers), timeouts
  * before retry (both take headers off), header changes last, so that they see what the upstream will see.
@@ -14,20 +14,20 @@ import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers
 import type { ResetReason } from '../../../http/stream.ts';
 import { type AttemptClass, ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import { classOfReset, classOfResponse, UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
-import { exponentialBackoff, rateLimitedBackoff } from '../../../policy/backoff.ts';
-import { hasIdempotencyKey, isIdempotent } from '../../../policy/idempotency.ts';
-import { mayRepeat, resetCondition, responseCondition } from '../../../policy/retry.ts';
+import { resetCondition, responseCondition } from '../../../policy/retry.ts';
 import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
 import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
-import { redirectLocation, rewriteHost, rewritePath } from '../../../route/rewrite.ts';
+import { rewriteHost, rewritePath } from '../../../route/rewrite.ts';
 import { OTHER_VIRTUAL_CLUSTER } from '../../../route/table.ts';
-import { Timer, type TimerTarget } from '../../../timers.ts';
+import { Timer } from '../../../timers.ts';
 import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
 import { type AttemptOwner, UpstreamAttempt } from './attempt.ts';
+import { answerDirectly } from './direct-answer.ts';
 import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
 import { setAuthority, setPath } from './request-rewrite.ts';
 import type { ClusterResponses, NamedResponses } from './response-stats.ts';
+import { BACKOFF_TIMER, type RetriedRequest, Retries, type RetryOwner } from './retries.ts';
 import type { RoutePlan } from './route-plan.ts';
 import type { Router } from './router.ts';
 import { RouterStat } from './stats.ts';
@@ -37,8 +37,6 @@ const {
   upstream_rq_per_try_idle_timeout: PER_TRY_IDLE_TIMEOUT,
   upstream_rq_per_try_timeout: PER_TRY_TIMEOUT,
   upstream_rq_retry: RETRY,
-  upstream_rq_retry_backoff_exponential: RETRY_EXPONENTIAL,
-  upstream_rq_retry_backoff_ratelimited: RETRY_RATELIMITED,
   upstream_rq_retry_limit_exceeded: RETRY_LIMIT,
   upstream_rq_retry_overflow: RETRY_OVERFLOW,
   upstream_rq_retry_success: RETRY_SUCCESS,
@@ -47,10 +45,9 @@ const {
 const { RQ_TOTAL, NO_ROUTE, NO_CLUSTER, RQ_DIRECT_RESPONSE, RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED } = RouterStat;
 
 const GLOBAL_TIMER = 0;
-const BACKOFF_TIMER = 1;
 const ALT_RESPONSE = 'x-envoy-upstream-rq-timeout-alt-response';
 
-export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, LoadBalancerContext {
+export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, LoadBalancerContext {
   // LoadBalancerContext: the stream is its own, so that a choice allocates nothing.
   readonly downstream: ConnectionInfo;
   hash: bigint | undefined = undefined;
@@ -75,10 +72,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
   private lastRecorded: UpstreamAttempt | undefined = undefined;
   private spanEnded: UpstreamAttempt | undefined = undefined;
   private retry: CompiledRetry | undefined = undefined;
-  private retriesLeft = 0;
-  private retries = 0;
-  /** One of the cluster's `max_retries` is ours. */
-  private retryHeld = false;
+  /** There once an attempt met a condition of the policy. */
+  private retries: Retries | undefined = undefined;
   /** The last attempt took longer than one may. */
   private timedOut = false;
 
@@ -100,7 +95,6 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
   /** 204 where an internal caller asked for it (`x-envoy-upstream-rq-timeout-alt-response`). */
   private timeoutStatus = 504;
   private timer: Timer | undefined = undefined;
-  private backoff: Timer | undefined = undefined;
 
   constructor(router: Router, sink: ResponseSink) {
     this.router = router;
@@ -127,7 +121,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.plan = plan;
     const { action } = matched.decision.route;
     if (action.kind === 'redirect' || action.kind === 'direct-response') {
-      this.answerDirectly(matched, plan, head);
+      router.stats.inc(RQ_DIRECT_RESPONSE);
+      answerDirectly(sink, matched, plan, head);
       return;
     }
     const name = matched.choice?.name;
@@ -201,19 +196,6 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.end();
   }
 
-  private answerDirectly(matched: MatchedRoute, plan: RoutePlan, head: RequestHead): void {
-    const { router, sink } = this;
-    const { route } = matched.decision;
-    const { action } = route;
-    router.stats.inc(RQ_DIRECT_RESPONSE);
-    if (action.kind === 'redirect') {
-      const location = redirectLocation(action, route.match.path, head);
-      sink.sendLocalReply(action.status, '', Details.directResponse, (headers) => headers.set('location', location));
-    } else if (action.kind === 'direct-response') {
-      sink.sendLocalReply(action.status, plan.directBody, Details.directResponse);
-    }
-  }
-
   private countScopes(matched: MatchedRoute): void {
     const { virtualHost, route } = matched.decision;
     if (virtualHost.virtualClusters.length > 0) {
@@ -239,7 +221,6 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     const retry = retryForRequest(plan.retry, head);
     if (retry !== undefined) {
       this.retry = retry;
-      this.retriesLeft = retry.numRetries;
       const policy = plan.retryPolicy;
       if (policy?.avoidPreviousHosts) {
         this.avoid = [];
@@ -361,7 +342,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     (this.cluster as ClusterHandle).report(attempt.host, { status });
     let known: AttemptClass = 'answered';
     if (headers.has(UNPROCESSED_HEADER)) {
-      known = classOfResponse(head, isMesh(attempt));
+      known = classOfResponse(head, attempt.isMesh);
       headers.remove(UNPROCESSED_HEADER);
     }
     if (known === 'answered') info.maybeProcessed = true;
@@ -375,8 +356,8 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
           attempt.abandon();
           return;
         }
-      } else if (this.retries > 0) this.count(RETRY_SUCCESS);
-      this.releaseRetry();
+      } else if (this.retries !== undefined && this.retries.made > 0) this.count(RETRY_SUCCESS);
+      this.retries?.release();
     }
     if (info.attempts !== undefined || info.trace !== undefined) {
       if (this.lastRecorded !== attempt) this.record(attempt, known, String(status), 'the response was forwarded');
@@ -511,12 +492,11 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     }
     const condition = resetCondition(retry.on, reason, attempt.stream !== undefined || attempt.bytesSent);
     if (condition !== 0) return this.tryAgain(attempt, condition, known, outcome, undefined);
-    this.releaseRetry();
+    this.retries?.release();
     this.record(attempt, known, outcome, `no condition of ${conditionNames(retry.on)} is met`);
     return false;
   }
 
-  /** Plans another attempt, or notes why there is none. */
   private tryAgain(
     attempt: UpstreamAttempt,
     condition: number,
@@ -524,67 +504,29 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     outcome: string,
     headers: HeaderMap | undefined,
   ): boolean {
-    const { info } = this;
-    const cluster = this.cluster as ClusterHandle;
-    const head = this.head as RequestHead;
-    this.releaseRetry();
-    const repeat = mayRepeat(known, {
-      method: head.method,
-      idempotent: isIdempotent(head.method),
-      idempotencyKey: hasIdempotencyKey(head.headers),
-      keyAllowed: (this.plan as RoutePlan).keyAllowed,
-    });
-    if (!repeat.retry) {
-      this.record(attempt, known, outcome, `not retried: ${repeat.reason}`);
-      return false;
-    }
-    if (this.retriesLeft === 0) {
-      info.flags |= ResponseFlag.UpstreamRetryLimitExceeded;
-      this.count(RETRY_LIMIT);
-      this.record(attempt, known, outcome, `not retried: all ${this.retries} retries are used`);
-      return false;
-    }
-    this.retriesLeft--;
-    if (!cluster.tryAcquireRetry((this.action as RouteAction).priority)) {
-      info.flags |= ResponseFlag.UpstreamOverflow;
-      this.count(RETRY_OVERFLOW);
-      this.record(attempt, known, outcome, 'not retried: the cluster has no retry left to give');
-      return false;
-    }
-    this.retryHeld = true;
-    this.retries++;
-    this.count(RETRY);
-    this.record(attempt, known, outcome, `retried on ${conditionNames(condition)}: ${repeat.reason}`);
+    this.retries ??= new Retries(this, this.retriedRequest(), this.router.dependencies);
+    if (!this.retries.plan(attempt, condition, known, outcome, headers)) return false;
     this.avoid?.push(attempt.host);
     this.upstreamBlocked = false;
-    this.scheduleRetry(cluster, headers);
+    this.updatePause();
     return true;
   }
 
-  private scheduleRetry(cluster: ClusterHandle, headers: HeaderMap | undefined): void {
-    const { dependencies } = this.router;
-    const policy = this.retry as CompiledRetry;
-    const asked =
-      headers === undefined || policy.rateLimited === undefined
-        ? undefined
-        : rateLimitedBackoff(policy.rateLimited, headers, dependencies.wallClock(), dependencies.random());
-    cluster.stats.inc(asked === undefined ? RETRY_EXPONENTIAL : RETRY_RATELIMITED);
-    const wait = asked ?? exponentialBackoff(policy.baseMs, policy.maxMs, this.retries, dependencies.random());
-    this.backoff ??= new Timer(this, BACKOFF_TIMER);
-    dependencies.timers.arm(this.backoff, wait);
-    this.updatePause();
-  }
-
-  private releaseRetry(): void {
-    if (!this.retryHeld) return;
-    this.retryHeld = false;
-    this.cluster?.releaseRetry((this.action as RouteAction).priority);
+  private retriedRequest(): RetriedRequest {
+    return {
+      policy: this.retry as CompiledRetry,
+      cluster: this.cluster as ClusterHandle,
+      priority: (this.action as RouteAction).priority,
+      head: this.head as RequestHead,
+      keyAllowed: (this.plan as RoutePlan).keyAllowed,
+      info: this.info,
+    };
   }
 
   /** The body outgrew what may be kept: it goes out once, whole, and never in part a second time. */
   private giveUpReplay(): void {
     this.retry = undefined;
-    this.releaseRetry();
+    this.retries?.release();
     this.cluster?.stats.inc(ABANDONED);
     if (this.attempt?.stream !== undefined) this.dropBody();
   }
@@ -633,8 +575,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     const { timers } = this.router.dependencies;
     this.attempt?.abandon();
     if (this.timer !== undefined) timers.cancel(this.timer);
-    if (this.backoff !== undefined) timers.cancel(this.backoff);
-    this.releaseRetry();
+    this.retries?.end();
     this.dropBody();
   }
 
@@ -643,7 +584,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.bodyBytes = 0;
   }
 
-  private record(attempt: UpstreamAttempt, known: AttemptClass, outcome: string, decision: string): void {
+  record(attempt: UpstreamAttempt, known: AttemptClass, outcome: string, decision: string): void {
     const { info } = this;
     const now = this.router.dependencies.now();
     this.lastRecorded = attempt;
@@ -666,7 +607,7 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     this.router.dependencies.tracer?.endAttempt(trace, this.info, attempt.startedAt);
   }
 
-  private count(index: number): void {
+  count(index: number): void {
     this.cluster?.stats.inc(index);
     const { virtualCluster, routeScope } = this;
     if (virtualCluster === undefined && routeScope === undefined) return;
@@ -708,10 +649,4 @@ export class RouterStream implements RequestSink, AttemptOwner, TimerTarget, Loa
     if (pause) this.sink.pauseRequest();
     else this.sink.resumeRequest();
   }
-}
-
-/** The endpoint proved to be a workload of the mesh: a verified certificate with a SPIFFE id. */
-function isMesh(attempt: UpstreamAttempt): boolean {
-  const tls = attempt.connection?.tls;
-  return tls?.peerValidated === true && (tls.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false);
 }
