@@ -1,7 +1,8 @@
 /**
  * Header changes of weighted cluster, route, virtual host and route configuration, in Envoy's order: the most specific
- * first, so that the least specific has the last word, unless `most_specific_header_mutations_wins` turns it round. Of each
- * level, what is removed goes first, then what overwrites, then what is added.
+ * first, so that the least specific has the last word. `most_specific_header_mutations_wins` turns the order of route,
+ * virtual host and configuration round; a weighted cluster goes first even then. Of each level, what is removed goes
+ * first, then what overwrites, then what is added.
  */
 import type { HeaderChanges, HeaderToAdd } from '../../xds-client/model/common.ts';
 import type { WeightedCluster } from '../../xds-client/model/route.ts';
@@ -19,6 +20,7 @@ interface Addition<C> {
   readonly constant: string;
   readonly format: Formatter<C> | undefined;
   readonly action: HeaderToAdd['action'];
+  readonly overwrites: boolean;
   readonly keepEmpty: boolean;
 }
 
@@ -26,6 +28,8 @@ interface Addition<C> {
 export class HeaderMutation<C> {
   private readonly remove: readonly string[];
   private readonly additions: readonly Addition<C>[];
+  /** Parallel to `additions`, filled by each `apply`: nothing is allocated for it. */
+  private readonly values: (string | undefined)[];
 
   constructor(remove: readonly string[], add: readonly HeaderToAdd[], compile: FormatCompiler<C>) {
     this.remove = remove;
@@ -34,8 +38,10 @@ export class HeaderMutation<C> {
       constant: latin1(value),
       format: value.includes('%') ? compile(value) : undefined,
       action,
+      overwrites: action === 'overwrite-or-add' || action === 'overwrite-if-exists',
       keepEmpty: keepEmptyValue,
     }));
+    this.values = new Array(add.length).fill(undefined);
   }
 
   get empty(): boolean {
@@ -44,29 +50,33 @@ export class HeaderMutation<C> {
 
   apply(headers: HeaderMap, context: C): void {
     for (const name of this.remove) headers.remove(name);
-    const { additions } = this;
-    if (additions.length === 0) return;
+    const { additions, values } = this;
+    const count = additions.length;
+    // Every value and condition sees the fields as they came: no addition of a level sees another one.
+    for (let i = 0; i < count; i++) values[i] = written(additions[i] as Addition<C>, headers, context);
     let appends = false;
-    for (const addition of additions) {
-      const { action, name } = addition;
-      if (action === 'overwrite-or-add' || (action === 'overwrite-if-exists' && headers.has(name))) {
-        const value = expanded(addition, context);
-        if (value !== '' || addition.keepEmpty) headers.set(name, value);
-      } else if (action !== 'overwrite-if-exists') appends = true;
+    for (let i = 0; i < count; i++) {
+      const { name, overwrites } = additions[i] as Addition<C>;
+      const value = values[i];
+      if (!overwrites) appends = true;
+      else if (value !== undefined) headers.set(name, value);
     }
     if (!appends) return;
-    for (const addition of additions) {
-      const { action, name } = addition;
-      if (action === 'append-or-add' || (action === 'add-if-absent' && !headers.has(name))) {
-        const value = expanded(addition, context);
-        if (value !== '' || addition.keepEmpty) headers.add(name, value);
-      }
+    for (let i = 0; i < count; i++) {
+      const { name, overwrites } = additions[i] as Addition<C>;
+      const value = values[i];
+      if (!overwrites && value !== undefined) headers.add(name, value);
     }
   }
 }
 
-function expanded<C>(addition: Addition<C>, context: C): string {
-  return addition.format === undefined ? addition.constant : addition.format(context);
+/** What an addition writes; `undefined`: nothing. */
+function written<C>(addition: Addition<C>, headers: HeaderMap, context: C): string | undefined {
+  const { action, name, format } = addition;
+  if (action === 'overwrite-if-exists' && !headers.has(name)) return undefined;
+  if (action === 'add-if-absent' && headers.has(name)) return undefined;
+  const value = format === undefined ? addition.constant : format(context);
+  return value !== '' || addition.keepEmpty ? value : undefined;
 }
 
 /** Fields are bytes, one a character: what configuration wrote in UTF-8 goes out in UTF-8. */
@@ -81,6 +91,6 @@ function latin1(text: string): string {
 export function headerLevels(decision: RouteDecision, weighted: WeightedCluster | undefined): readonly HeaderChanges[] {
   const { config, virtualHost, route } = decision;
   const levels = [route.headers, virtualHost.headers, config.headers];
-  if (weighted !== undefined) levels.unshift(weighted.headers);
-  return config.mostSpecificHeaderMutationsWins ? levels.reverse() : levels;
+  if (config.mostSpecificHeaderMutationsWins) levels.reverse();
+  return weighted === undefined ? levels : [weighted.headers, ...levels];
 }

@@ -160,9 +160,23 @@ describe('header changes', () => {
     return head.headers.names.map((name, i) => `${name}=${head.headers.values[i]}`).join(' ');
   }
 
-  it('go from the most specific level to the least, or the other way round', () => {
+  it('go from the most specific level to the least, or the other way round but for the weighted cluster', () => {
     assert.equal(applied(false, [], []), 'lvl=cluster lvl=route lvl=vhost lvl=config');
-    assert.equal(applied(true, [], []), 'lvl=config lvl=vhost lvl=route lvl=cluster');
+    assert.equal(applied(true, [], []), 'lvl=cluster lvl=config lvl=vhost lvl=route');
+  });
+
+  it('see the fields as they came, not what another of their level wrote', () => {
+    const adds = [
+      add('x', 'new', 'overwrite-or-add'),
+      add('x', 'more', 'add-if-absent'),
+      add('y', '1', 'overwrite-if-exists'),
+    ];
+    assert.equal(
+      applied(false, [...adds, add('y', '2')], [])
+        .match(/x=\w+|y=\w+/g)
+        ?.join(' '),
+      'x=new x=more y=2',
+    );
   });
 
   it('remove first, then overwrite, then add', () => {

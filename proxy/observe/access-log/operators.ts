@@ -50,7 +50,7 @@ function requestField(head: RequestHead, name: string, info: StreamInfo): string
     case 'x-request-id':
       return head.headers.get(name) ?? info.requestId;
     default:
-      return head.headers.joined(name);
+      return head.headers.get(name);
   }
 }
 
@@ -71,7 +71,7 @@ function field(read: (info: StreamInfo, name: string) => string | undefined): Ma
 }
 
 function inHeaders(headers: HeaderMap | undefined, name: string): string | undefined {
-  return headers?.joined(name);
+  return headers?.get(name);
 }
 
 /** Sizes as Envoy counts them: names and values, no separators. */

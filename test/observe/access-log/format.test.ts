@@ -60,6 +60,12 @@ test('names a client that a hop before told of, without a port', () => {
   assert.doesNotMatch(write('%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%', info), /203/);
 });
 
+test('gives the first of several fields', () => {
+  const info = finished({ many: 'one' });
+  info.request.headers.add('many', 'two');
+  assert.equal(write('%REQ(many)%', info), 'one');
+});
+
 test('shortens what has a length', () => {
   assert.equal(write('%REQ(user-agent):4%|%REQ(nothing):4%'), 'curl|-');
 });

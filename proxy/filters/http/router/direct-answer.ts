@@ -1,5 +1,5 @@
 /** Routes that are answered here: redirects and direct responses. */
-import type { RequestHead } from '../../../http/headers.ts';
+import type { HeaderMap, RequestHead } from '../../../http/headers.ts';
 import { redirectLocation } from '../../../route/rewrite.ts';
 import type { MatchedRoute, ResponseSink } from '../stream-ends.ts';
 import { Details } from './outcomes.ts';
@@ -12,6 +12,11 @@ export function answerDirectly(sink: ResponseSink, matched: MatchedRoute, plan: 
     const location = redirectLocation(action, route.match.path, head);
     sink.sendLocalReply(action.status, '', Details.directResponse, (headers) => headers.set('location', location));
   } else if (action.kind === 'direct-response') {
-    sink.sendLocalReply(action.status, plan.directBody, Details.directResponse);
+    const { status } = action;
+    // RFC 9110, sections 10.2.2 and 15.3.2: what was made, or where to look, is what was asked for.
+    const located = status === 201 || (status >= 300 && status < 400);
+    const change = (headers: HeaderMap): void =>
+      headers.set('location', `${head.scheme}://${head.authority}${head.path}`);
+    sink.sendLocalReply(status, plan.directBody, Details.directResponse, located ? change : undefined);
   }
 }

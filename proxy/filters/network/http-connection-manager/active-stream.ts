@@ -346,10 +346,18 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   }
 
   private editReply(headers: HeaderMap, changes: ((headers: HeaderMap) => void) | undefined): void {
-    if (this.matched !== undefined) {
-      this.manager.router.plans.of(this.matched).changeResponse(headers, this.info);
+    const { matched } = this;
+    if (matched === undefined) {
+      changes?.(headers);
+      return;
     }
-    changes?.(headers);
+    const plan = this.manager.router.plans.of(matched);
+    // A route that answers by itself has its Location there before its changes; other replies get theirs after.
+    const { kind } = matched.decision.route.action;
+    const first = kind === 'redirect' || kind === 'direct-response';
+    if (first) changes?.(headers);
+    plan.changeResponse(headers, this.info);
+    if (!first) changes?.(headers);
   }
 
   /** What every response carries. Order as on Envoy's wire. */
