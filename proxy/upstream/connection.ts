@@ -184,7 +184,8 @@ export abstract class PooledConnection {
   }
 }
 
-function currentTrust(context: PoolContext): number {
+/** Rises when what endpoints are verified with has changed; 0 for plaintext. */
+export function currentTrust(context: PoolContext): number {
   const tls = context.tls?.context;
   return tls === undefined ? 0 : (tls.trustGeneration ?? tls.generation);
 }

@@ -9,7 +9,7 @@
 import { ClusterStat } from '../cluster/stats.ts';
 import { errorMessage } from '../errors.ts';
 import { SSL_FACTORY } from '../tls/stats.ts';
-import type { ConnectFailure, ConnectionOwner, PooledConnection } from './connection.ts';
+import { type ConnectFailure, type ConnectionOwner, currentTrust, type PooledConnection } from './connection.ts';
 import type { PoolContext } from './pool-context.ts';
 import { type Wish, WishQueue } from './wish.ts';
 
@@ -31,6 +31,8 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   protected readonly connections = new Set<C>();
   /** Connected, with room for a stream; the last is taken first. */
   private readonly ready: C[] = [];
+  /** What all of `ready` were verified with. */
+  private readyTrust: number;
   private connecting = 0;
   private readonly pending = new WishQueue<C>();
   /** Wishes for which a connection is being looked at. */
@@ -39,6 +41,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
 
   constructor(context: PoolContext) {
     this.context = context;
+    this.readyTrust = currentTrust(context);
   }
 
   /** Starts a connection, or throws where Node refuses the address. */
@@ -128,16 +131,30 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
     this.ready.splice(this.ready.lastIndexOf(connection), 1);
   }
 
+  /** After a change of trust all that are idle go at once: those that are used last would otherwise stay for an hour. */
+  private endDistrusted(): void {
+    const trust = currentTrust(this.context);
+    if (trust === this.readyTrust) return;
+    this.readyTrust = trust;
+    // A wish is on its way: the pool is not let go for having no connection left.
+    this.looking++;
+    for (const connection of [...this.ready]) {
+      if (connection.trusted) continue;
+      this.unlist(connection);
+      connection.drain();
+    }
+    this.looking--;
+  }
+
   /** The most recently used connection that may carry a stream, taken off the list unless it can carry another after. */
   private takeReady(): C | undefined {
+    this.endDistrusted();
     for (let connection = this.ready.at(-1); connection !== undefined; connection = this.ready.at(-1)) {
       const room = connection.availableStreams;
-      if (room > 1 && connection.trusted) return connection;
+      if (room > 1) return connection;
       connection.listed = false;
       this.ready.pop();
-      if (room === 0) continue;
-      if (connection.trusted) return connection;
-      connection.drain();
+      if (room === 1) return connection;
     }
     return undefined;
   }
@@ -193,7 +210,9 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   }
 
   private offerBack(connection: C): void {
-    if (connection.availableStreams > 0) this.list(connection);
+    if (connection.availableStreams === 0) return;
+    if (connection.trusted) this.list(connection);
+    else connection.drain();
   }
 
   private enqueue(wish: Wish<C>): void {

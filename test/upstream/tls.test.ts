@@ -199,6 +199,19 @@ test('a certificate of our own that rotates leaves pooled connections in use, an
   assert.deepEqual(renewed.connection?.tls?.localUriSans, ['spiffe://td/ns/pay/sa/renewed']);
 });
 
+test('a changed trust ends all idle connections with the next request, and the pool goes on', async () => {
+  const server = await secureServer();
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  await Promise.all(Array.from({ length: 4 }, () => exchange(payment, head('GET')).done));
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 4);
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
+  for (let streams = 1; streams <= 3; streams++) {
+    const next = await exchange(payment, head('GET')).done;
+    assert.deepEqual([next.status, next.connection?.streamsStarted], [200, streams]);
+  }
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
+});
+
 test('a changed trust is honoured while a connection is looked at', async () => {
   const server = await secureServer();
   let now = 0;
