@@ -28,7 +28,10 @@ if (findEnvoy() === undefined) {
       stdout.write(showRecord({ ...suite, cases }, await runSuite(shown, { ...suite, cases })));
       continue;
     }
-    for (const { name, problems, differs } of await compareSuite({ ...suite, cases })) {
+    for (const { name, problems, differs } of await compareSuite(
+      { ...suite, cases },
+      cases.length === suite.cases.length,
+    )) {
       if (problems.length > 0) differ++;
       else agree++;
       const purpose = differs === undefined ? '' : ` (differs on purpose: ${differs})`;

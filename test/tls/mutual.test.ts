@@ -289,12 +289,7 @@ test('the client refuses the wrong id, the wrong authority and the wrong name', 
     const client = provider();
     putCertificate(client.secrets, ca.issue({ spiffeId: CLIENT }));
     putTrust(client.secrets, root, rules);
-    const { refusal } = await dial(
-      port,
-      client.tls.upstream(upstreamTls()),
-      undefined,
-      expectedSan,
-    );
+    const { refusal } = await dial(port, client.tls.upstream(upstreamTls()), undefined, expectedSan);
     assert.equal(refusal?.stat, stat, JSON.stringify({ rules, expectedSan }));
     await echo.next();
   }
