@@ -5,7 +5,6 @@ import { type TestContext, test } from 'node:test';
 import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
 import { AdsServer } from '../../deploy/local/control-plane/ads-server.ts';
 import type { ClientAnswer } from '../../deploy/local/control-plane/ads-session.ts';
-import { eventually, ProxyProcess } from './proxy-process.ts';
 import { Endpoint, KeptCaller, once1 } from './tls-callers.ts';
 import {
   adsBootstrap,
@@ -21,11 +20,41 @@ import {
   tlsCluster,
   trustSecret,
 } from './tls-config.ts';
+import { address, eventually, folderOf, Tollway } from './tollway.ts';
 
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
 const other = new DevCa({ now: Date.now, trustDomain: 'td' });
 const issue = (by = ca): IssuedLeaf => by.issue({ spiffeId: 'spiffe://td/ns/pay/sa/payment', ttlMs: 600_000 });
 const caller = { leaf: issue(), roots: ca.rootPem };
+
+/** Waits until it is there and not false. What goes wrong meanwhile counts: not one request may fail. */
+async function until<T>(what: string, found: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+  const outcome = await eventually<{ readonly value: T } | { readonly thrown: unknown }>(what, async () => {
+    try {
+      const value = await found();
+      return value === undefined || value === false ? undefined : { value };
+    } catch (thrown) {
+      return { thrown };
+    }
+  });
+  if ('thrown' in outcome) throw outcome.thrown;
+  return outcome.value;
+}
+
+interface CertificateRow {
+  readonly cert_chain: readonly { readonly serial_number: string }[];
+}
+
+/** Serials of the certificates that `/certs` shows. */
+async function serialsOf(proxy: Tollway): Promise<string[]> {
+  const rows: readonly CertificateRow[] = JSON.parse((await proxy.admin('/certs')).body).certificates;
+  return rows.flatMap(({ cert_chain }) => cert_chain.map(({ serial_number }) => serial_number));
+}
+
+/** Serving, with an admin interface on a free port. */
+function launched(t: TestContext, bootstrap: object): Promise<Tollway> {
+  return new Tollway(t, { ...bootstrap, admin: { address: address(0) } }, ['--concurrency', '1']).live();
+}
 
 /** A control plane whose resources are changed by name. */
 class ControlPlane {
@@ -88,8 +117,7 @@ async function start(t: TestContext) {
   const [server, client] = [issue(), issue()];
   const endpoint = new Endpoint(t, issue(), ca.rootPem);
   const controlPlane = new ControlPlane(t);
-  const proxy = new ProxyProcess(t);
-  const mount = new Mount(join(proxy.folder, 'mount'), client);
+  const mount = new Mount(join(folderOf(t), 'mount'), client);
   controlPlane.set(
     SECRET,
     certificateSecret('default', server),
@@ -108,11 +136,11 @@ async function start(t: TestContext) {
     validation_context_sds_secret_config: sds('ROOTCA'),
   };
   controlPlane.set(LISTENER, httpsListener('in', inbound, 'app'));
-  await proxy.start(adsBootstrap(await controlPlane.listen(), {}));
+  const proxy = await launched(t, adsBootstrap(await controlPlane.listen(), {}));
   const port = await proxy.port('in');
   /** New connections to the proxy are shown this certificate. */
   const shows = (leaf: IssuedLeaf): Promise<unknown> =>
-    eventually('new connections see the new certificate', async () => {
+    until('new connections see the new certificate', async () => {
       const answer = await once1(port, caller);
       assert.ok('status' in answer, JSON.stringify(answer));
       return answer.serial === leaf.serial.toLowerCase();
@@ -129,22 +157,18 @@ test('certificates rotate under load: no request fails and no connection is drop
     controlPlane.set(SECRET, certificateSecret('default', server));
     mount.swap(client);
     await shows(server);
-    await eventually('the files are in use', async () =>
-      (await proxy.certificates()).some(
-        ({ cert_chain: [leaf] }) => leaf?.serial_number === client.serial.toLowerCase(),
-      ),
-    );
+    await until('the files are in use', async () => (await serialsOf(proxy)).includes(client.serial.toLowerCase()));
     // as many at once as need connections that are not there yet
     const before = endpoint.callers.length;
     const extra = Array.from({ length: before + 1 }, () => once1(port, caller, '/slow'));
-    await eventually('all of them wait at the endpoint', () => endpoint.held === extra.length);
+    await until('all of them wait at the endpoint', () => endpoint.held === extra.length);
     assert.ok(endpoint.callers.length > before);
     assert.deepEqual(new Set(endpoint.callers.slice(before)), new Set([client.serial.toLowerCase()]));
     endpoint.letGo();
     for (const answer of await Promise.all(extra)) assert.ok('status' in answer && answer.status === 200);
   }
   const answered = callers.map(({ answers }) => answers);
-  await eventually('all callers go on', () => callers.every(({ answers }, i) => answers > (answered[i] ?? 0)));
+  await until('all callers go on', () => callers.every(({ answers }, i) => answers > (answered[i] ?? 0)));
   for (const each of callers) await each.stop();
   assert.deepEqual(
     callers.map(({ failures, connections }) => ({ failures, connections })),
@@ -162,10 +186,10 @@ test('a changed bundle judges new callers, and those that are connected go on', 
   assert.equal(await kept.ask(), 200);
   assert.ok('error' in (await once1(port, stranger)), 'not known yet');
   controlPlane.set(SECRET, trustSecret('ROOTCA', ca.rootPem, other.rootPem));
-  await eventually('the new authority is known', async () => 'status' in (await once1(port, stranger)));
+  await until('the new authority is known', async () => 'status' in (await once1(port, stranger)));
   assert.ok('status' in (await once1(port, caller)), 'and the old one as well');
   controlPlane.set(SECRET, trustSecret('ROOTCA', other.rootPem));
-  await eventually('the old authority is not known any more', async () => 'error' in (await once1(port, caller)));
+  await until('the old authority is not known any more', async () => 'error' in (await once1(port, caller)));
   assert.ok('status' in (await once1(port, stranger)));
   assert.equal(await kept.ask(), 200);
   assert.equal(kept.connections, 1);
@@ -177,23 +201,23 @@ test('connections verified under an old bundle carry no new request, and finish 
   const slow = once1(port, caller, '/slow');
   const kept = new KeptCaller(port, caller, '/');
   assert.equal(await kept.ask(), 200);
-  await eventually('the slow request is at the endpoint', () => endpoint.held === 1);
+  await until('the slow request is at the endpoint', () => endpoint.held === 1);
   assert.equal(endpoint.callers.length, 2);
   controlPlane.set(SECRET, trustSecret('UPSTREAM', ca.rootPem, other.rootPem));
-  await eventually('requests go over a new connection', async () => {
+  await until('requests go over a new connection', async () => {
     assert.equal(await kept.ask(), 200);
     return endpoint.callers.length === 3;
   });
   endpoint.letGo();
   assert.deepEqual(await slow.then((answer) => 'status' in answer && answer.status), 200);
-  await eventually('both connections of the old bundle are gone', () => endpoint.closed === 2);
+  await until('both connections of the old bundle are gone', () => endpoint.closed === 2);
 
   // the endpoint's authority is taken away: nothing is sent to it any more, and what is under way finishes
   const last = once1(port, caller, '/slow');
-  await eventually('the last request is at the endpoint', () => endpoint.held === 1);
+  await until('the last request is at the endpoint', () => endpoint.held === 1);
   controlPlane.set(SECRET, trustSecret('UPSTREAM', other.rootPem));
-  await eventually('the endpoint is not trusted any more', async () => (await kept.ask()) === 503);
-  await eventually('it is counted', async () => (await proxy.stat('cluster.app.ssl.fail_verify_error')) > 0);
+  await until('the endpoint is not trusted any more', async () => (await kept.ask()) === 503);
+  await until('it is counted', async () => ((await proxy.stat('cluster.app.ssl.fail_verify_error')) ?? 0) > 0);
   endpoint.letGo();
   assert.deepEqual(await last.then((answer) => 'status' in answer && answer.status), 200);
   // until it shows a certificate of the new one
@@ -208,17 +232,18 @@ test('material that cannot serve changes nothing and is told', async (t) => {
   assert.equal(await kept.ask(), 200);
   const stray = issue();
   controlPlane.set(SECRET, certificateSecret('default', { chain: stray.chain, key: issue().key }));
-  const nack = await eventually('the push is refused', () => controlPlane.answers.find(({ kind }) => kind === 'nack'));
+  const nack = await until('the push is refused', () => controlPlane.answers.find(({ kind }) => kind === 'nack'));
   assert.match(JSON.stringify(nack), /private key does not belong to the certificate/);
   mount.swap({ chain: stray.chain, key: 'not a key' });
-  await eventually('the files are refused', async () => (await proxy.stat('tls_files.key_rotation_failed')) === 1);
+  await until('the files are refused', async () => (await proxy.stat('tls_files.key_rotation_failed')) === 1);
   assert.equal(await proxy.stat('sds.default.update_rejected'), 1);
-  assert.match(proxy.output, /TLS material cannot be used, the last good one stays: the private key does not parse/);
-  const serials = (await proxy.certificates()).flatMap(({ cert_chain }) => cert_chain.map((one) => one.serial_number));
+  const output = proxy.stdout + proxy.stderr;
+  assert.match(output, /TLS material cannot be used, the last good one stays: the private key does not parse/);
+  const serials = await serialsOf(proxy);
   assert.deepEqual(new Set(serials), new Set([server, client].map(({ serial }) => serial.toLowerCase())));
   await shows(server);
   assert.equal(await kept.ask(), 200);
-  for (const { key } of [server, client, stray]) assert.ok(!proxy.output.includes(key.slice(40, 80)));
+  for (const { key } of [server, client, stray]) assert.ok(!output.includes(key.slice(40, 80)));
   await kept.stop();
 });
 
@@ -226,18 +251,17 @@ test('a removed listener lets its secrets go, and gets them again when it comes 
   const { controlPlane, proxy } = await start(t);
   const inbound = { tls_certificate_sds_secret_configs: [sds('second')] };
   const leaf = issue();
-  const isShown = async (): Promise<boolean> =>
-    (await proxy.certificates()).some(({ cert_chain: [own] }) => own?.serial_number === leaf.serial.toLowerCase());
+  const isShown = async (): Promise<boolean> => (await serialsOf(proxy)).includes(leaf.serial.toLowerCase());
   controlPlane.set(SECRET, certificateSecret('second', leaf));
   for (let round = 0; round < 2; round++) {
     controlPlane.set(LISTENER, httpsListener('second', inbound, 'app'));
-    await eventually('the listener serves', async () => (await proxy.get('/listeners')).includes('second::'));
+    await until('the listener serves', async () => (await proxy.admin('/listeners')).body.includes('second::'));
     assert.ok(await isShown());
     const answer = await once1(await proxy.port('second'), { leaf: undefined, roots: ca.rootPem });
     assert.ok('serial' in answer && answer.serial === leaf.serial.toLowerCase(), JSON.stringify(answer));
     controlPlane.remove(LISTENER, 'second');
-    await eventually('the certificate is not in use any more', async () => !(await isShown()));
-    assert.equal(await proxy.get('/stats?filter=^sds.second'), '');
+    await until('the certificate is not in use any more', async () => !(await isShown()));
+    assert.equal((await proxy.admin('/stats?filter=^sds.second')).body, '');
   }
 });
 
@@ -249,24 +273,23 @@ test('a listener waits for its secret as long as the source says, and takes it w
     httpsListener('patient', { tls_certificate_sds_secret_configs: [sds('late')] }, 'app'),
     httpsListener('hasty', { tls_certificate_sds_secret_configs: [sds('later', hasty)] }, 'app'),
   );
-  await eventually('the hasty one listens', async () => (await proxy.get('/listeners')).includes('hasty::'));
+  await until('the hasty one listens', async () => (await proxy.admin('/listeners')).body.includes('hasty::'));
   assert.equal(await proxy.stat('sds.later.init_fetch_timeout'), 1);
   assert.equal(await proxy.stat('sds.late.init_fetch_timeout'), 0);
   const anonymous = { leaf: undefined, roots: ca.rootPem };
   assert.ok('error' in (await once1(await proxy.port('hasty'), anonymous)), 'there is nothing to shake hands with');
-  assert.ok(!(await proxy.get('/listeners')).includes('patient::'));
+  assert.ok(!(await proxy.admin('/listeners')).body.includes('patient::'));
   controlPlane.set(SECRET, certificateSecret('late', issue()), certificateSecret('later', issue()));
-  await eventually('the patient one listens', async () => (await proxy.get('/listeners')).includes('patient::'));
+  await until('the patient one listens', async () => (await proxy.admin('/listeners')).body.includes('patient::'));
   for (const listener of ['patient', 'hasty']) {
     const port = await proxy.port(listener);
-    await eventually(`${listener} serves`, async () => 'status' in (await once1(port, anonymous)));
+    await until(`${listener} serves`, async () => 'status' in (await once1(port, anonymous)));
   }
 });
 
 test('secrets of the bootstrap and of a file serve, and the file rotates', async (t) => {
   const [fixed, first, second] = [issue(), issue(), issue()];
-  const proxy = new ProxyProcess(t);
-  const path = join(proxy.folder, 'sds.yaml');
+  const path = join(folderOf(t), 'sds.yaml');
   const write = (leaf: IssuedLeaf): void => {
     const resources = [{ '@type': SECRET, ...certificateSecret('default', leaf) }];
     writeFileSync(`${path}.new`, JSON.stringify({ resources }));
@@ -274,7 +297,7 @@ test('secrets of the bootstrap and of a file serve, and the file rotates', async
   };
   write(first);
   const fromFile = { path_config_source: { path }, resource_api_version: 'V3' };
-  await proxy.start({
+  const proxy = await launched(t, {
     static_resources: {
       // one name, two sources
       secrets: [certificateSecret('default', fixed)],
@@ -292,6 +315,6 @@ test('secrets of the bootstrap and of a file serve, and the file rotates', async
   assert.equal(await shown('fixed'), fixed.serial.toLowerCase());
   assert.equal(await shown('filed'), first.serial.toLowerCase());
   write(second);
-  await eventually('the new one is shown', async () => (await shown('filed')) === second.serial.toLowerCase());
+  await until('the new one is shown', async () => (await shown('filed')) === second.serial.toLowerCase());
   assert.equal(await shown('fixed'), fixed.serial.toLowerCase());
 });
