@@ -35,7 +35,7 @@ function takeMilliseconds(headers: HeaderMap, name: string): number | undefined 
 /** The time for the whole of the upstream's part, retries included. */
 export function globalTimeout(route: RouteAction, headers: HeaderMap, grpc: boolean): number {
   let timeout = route.timeoutMs;
-  if (route.maxStreamDurationMs !== undefined) timeout = 0;
+  if (route.usesStreamDuration) timeout = 0;
   else if (grpc && route.grpcTimeoutHeaderMaxMs !== undefined) timeout = grpcTimeout(route, headers);
   return takeMilliseconds(headers, 'x-envoy-upstream-rq-timeout-ms') ?? timeout;
 }

@@ -18,7 +18,20 @@ test('a route has the defaults of Envoy', () => {
   assert.equal(action.clusterNotFoundStatus, 503);
   assert.equal(action.idleTimeoutMs, undefined);
   assert.equal(action.grpcTimeoutHeaderMaxMs, undefined);
+  assert.equal(action.usesStreamDuration, false);
   assert.equal(action.retry, undefined);
+});
+
+test('max_stream_duration is there even where it says nothing of the duration', () => {
+  const { action } = routeOf({
+    match: { prefix: '/' },
+    route: { ...to, max_stream_duration: { grpc_timeout_header_max: '2s', grpc_timeout_header_offset: '0.1s' } },
+  });
+  assert.ok(action.kind === 'route');
+  assert.deepEqual(
+    [action.usesStreamDuration, action.maxStreamDurationMs, action.grpcTimeoutHeaderMaxMs, action.grpcTimeoutOffsetMs],
+    [true, undefined, 2000, 100],
+  );
 });
 
 test('paths are matched in each of their forms', () => {
@@ -100,6 +113,7 @@ test('retries, rewrites, weights and header changes come through', () => {
   assert.deepEqual(action.regexRewrite, { regex: '^/v([0-9])', substitution: '/\\1' });
   assert.equal(action.timeoutMs, 0);
   assert.equal(action.grpcTimeoutHeaderMaxMs, 2000);
+  assert.equal(action.usesStreamDuration, false);
   assert.deepEqual(action.retry?.on, ['connect-failure', '5xx']);
   assert.deepEqual(action.retry?.backoff, { baseMs: 10, maxMs: 100 });
   assert.equal(action.retry?.perTryTimeoutMs, 250);

@@ -58,7 +58,7 @@ test('the route timeout gives way to the header of an internal request, which is
   assert.equal(globalTimeout(action(), headers, false), 70);
   assert.equal(headers.size, 0);
   assert.equal(globalTimeout(action(), headers, false), 15_000);
-  assert.equal(globalTimeout(action({ maxStreamDurationMs: 5 }), headers, false), 0);
+  assert.equal(globalTimeout(action({ usesStreamDuration: true, maxStreamDurationMs: 5 }), headers, false), 0);
 });
 
 test('grpc-timeout counts up to the route maximum, less its offset', () => {

@@ -23,6 +23,7 @@ export function action(parts: Partial<RouteAction> = {}): RouteAction {
     appendXForwardedHost: false,
     timeoutMs: 15_000,
     idleTimeoutMs: undefined,
+    usesStreamDuration: false,
     maxStreamDurationMs: undefined,
     grpcTimeoutHeaderMaxMs: undefined,
     grpcTimeoutOffsetMs: 0,

@@ -116,6 +116,7 @@ export function routes(name: string, to: string): RouteConfiguration {
       appendXForwardedHost: false,
       timeoutMs: 15_000,
       idleTimeoutMs: undefined,
+      usesStreamDuration: false,
       maxStreamDurationMs: undefined,
       grpcTimeoutHeaderMaxMs: undefined,
       grpcTimeoutOffsetMs: 0,

@@ -191,6 +191,7 @@ function decodeStreamDuration(action: MessageObject, ctx: DecodeContext) {
     offset: duration(limits, 'grpc_timeout_header_offset', ctx),
   }));
   return {
+    usesStreamDuration: limits !== undefined,
     maxStreamDurationMs: own.maxStreamDurationMs,
     grpcTimeoutHeaderMaxMs: own.max ?? duration(action, 'max_grpc_timeout', ctx),
     grpcTimeoutOffsetMs: own.offset ?? duration(action, 'grpc_timeout_offset', ctx) ?? 0,

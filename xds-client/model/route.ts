@@ -103,6 +103,9 @@ export interface RouteAction {
   readonly timeoutMs: number;
   /** `undefined`: the connection manager's. */
   readonly idleTimeoutMs: number | undefined;
+  /** `max_stream_duration` is there, and takes the place of `timeout`. */
+  readonly usesStreamDuration: boolean;
+  /** `undefined`: the connection manager's. 0: none. */
   readonly maxStreamDurationMs: number | undefined;
   /** `undefined`: `grpc-timeout` is not looked at. 0: no upper bound. */
   readonly grpcTimeoutHeaderMaxMs: number | undefined;

@@ -29,13 +29,30 @@ export const suite: Suite = {
         match: { path: '/grpc' },
         route: { cluster: 'a', max_stream_duration: { max_stream_duration: '5s', grpc_timeout_header_max: '2s' } },
       },
+      {
+        match: { path: '/grpc-short' },
+        route: { cluster: 'a', max_stream_duration: { max_stream_duration: '0.9s', grpc_timeout_header_max: '0.2s' } },
+      },
+      {
+        match: { path: '/grpc-offset' },
+        route: {
+          cluster: 'a',
+          max_stream_duration: {
+            max_stream_duration: '5s',
+            grpc_timeout_header_max: '2s',
+            grpc_timeout_header_offset: '0.7s',
+          },
+        },
+      },
+      { match: { path: '/grpc-route' }, route: { cluster: 'a', max_grpc_timeout: '1s' } },
       { match: { prefix: '/' }, route: { cluster: 'a' } },
     ],
     manager: { internal_address_config: { cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }] } },
     variants: {
       headers: { request_headers_timeout: '0.2s' },
       request: { request_timeout: '0.2s' },
-      idle: { stream_idle_timeout: '0.2s' },
+      idle: { stream_idle_timeout: '0.2s', upgrade_configs: [{ upgrade_type: 'websocket' }] },
+      connection: { common_http_protocol_options: { idle_timeout: '0.2s' } },
       duration: { common_http_protocol_options: { max_stream_duration: '0.2s' } },
     },
   }),
@@ -112,6 +129,78 @@ export const suite: Suite = {
         'x-envoy-upstream-rq-timeout-alt-response': '1',
       }),
       upstreams: HANG,
+    },
+    {
+      name: 'a second request whose headers do not end',
+      client: on('headers', { send: [`${HEAD}\r\n`, 60, HEAD], responses: 2 }),
+      takesMs: [230, 900],
+    },
+    {
+      name: 'a request that trickles',
+      client: on('idle', only(BODY, 120, 'a', 120, 'bc', 120, 'def')),
+    },
+    {
+      name: 'a request that trickles beyond its time',
+      client: on('request', only(BODY, 80, 'a', 80, 'b', 200)),
+      takesMs: [180, 900],
+    },
+    {
+      name: 'a connection without life while its request is answered',
+      client: on('connection', get('/none')),
+      upstreams: { a: [{ ...reply(200, 'late'), afterMs: 400 }] },
+    },
+    {
+      name: 'a tunnel that stands still',
+      client: on('idle', { ...get('/none', { connection: 'Upgrade', upgrade: 'websocket' }), lingerMs: 600 }),
+      upstreams: {
+        a: [
+          {
+            do: 'send',
+            bytes: 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n',
+          },
+        ],
+      },
+    },
+    {
+      name: 'a timeout of 0 by header',
+      client: get('/short', { ...INTERNAL, 'x-envoy-upstream-rq-timeout-ms': '0' }),
+      upstreams: { a: [{ ...reply(200, 'late'), afterMs: 300 }] },
+    },
+    {
+      name: 'a deadline of gRPC beyond the maximum',
+      client: post('/grpc-short', '', { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '9S' }),
+      upstreams: HANG,
+      takesMs: [180, 900],
+    },
+    {
+      name: 'a deadline of gRPC that is none',
+      client: post('/grpc-short', '', { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': 'soon' }),
+      upstreams: HANG,
+      takesMs: [850, 1_500],
+    },
+    {
+      name: 'no deadline of gRPC',
+      client: post('/grpc-short', '', { 'content-type': 'application/grpc', te: 'trailers' }),
+      upstreams: HANG,
+      takesMs: [850, 1_500],
+    },
+    {
+      name: 'a deadline of gRPC less an offset',
+      client: post('/grpc-offset', '', { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '900m' }),
+      upstreams: HANG,
+      takesMs: [180, 600],
+    },
+    {
+      name: 'a deadline of gRPC that the offset uses up',
+      client: post('/grpc-offset', '', { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '600m' }),
+      upstreams: HANG,
+      takesMs: [0, 300],
+    },
+    {
+      name: 'a deadline of gRPC as the route timeout',
+      client: post('/grpc-route', '', { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '200m' }),
+      upstreams: HANG,
+      takesMs: [180, 600],
     },
     {
       name: 'a deadline of gRPC',

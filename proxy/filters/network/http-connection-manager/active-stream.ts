@@ -11,6 +11,8 @@ import { HeaderMap as Headers } from '../../../http/headers.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import { UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
+import { formatGrpcTimeout } from '../../../policy/timeout.ts';
+import { isGrpc } from '../../../route/match.ts';
 import { preparePath, stripPort, stripTrailingHostDot } from '../../../route/path.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import { chooseCluster } from '../../../route/weighted.ts';
@@ -518,8 +520,19 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
         timers.postpone(this.idleTimer, this.manager.context.now() + idle);
       }
     }
-    const duration = streamDuration(action, this.info.request.headers);
+    if (!action.usesStreamDuration) return;
+    const { request } = this.info;
+    const duration = streamDuration(action, request.headers);
     if (duration !== undefined) this.limitDuration(duration);
+    // The upstream of a gRPC call is told of the time that the call really has.
+    if (isGrpc(request)) this.tellDeadline(request.headers, duration);
+  }
+
+  private tellDeadline(headers: HeaderMap, duration: number | undefined): void {
+    const { maxStreamDurationMs } = this.manager.config.common;
+    const whole = duration ?? maxStreamDurationMs ?? 0;
+    if (whole > 0) headers.set('grpc-timeout', formatGrpcTimeout(whole));
+    else if (maxStreamDurationMs) headers.remove('grpc-timeout');
   }
 
   private limitDuration(milliseconds: number): void {

@@ -7,14 +7,17 @@ export function streamIdleTimeout(action: RouteAction): number | undefined {
   return action.idleTimeoutMs;
 }
 
-/** `max_stream_duration`, shortened by `grpc-timeout` where the route lets it. */
+/** A deadline that is over: not 0, which would be no limit, but what `grpc-timeout` rounds to 0. */
+const OVER = 0.4;
+
+/** `max_stream_duration`, or what `grpc-timeout` asks for where the route lets it. */
 export function streamDuration(action: RouteAction, headers: HeaderMap): number | undefined {
   const { maxStreamDurationMs, grpcTimeoutHeaderMaxMs, grpcTimeoutOffsetMs } = action;
-  if (maxStreamDurationMs === undefined) return undefined;
+  if (!action.usesStreamDuration) return undefined;
   const value = grpcTimeoutHeaderMaxMs === undefined ? undefined : headers.get('grpc-timeout');
   const asked = value === undefined ? undefined : parseGrpcTimeout(value);
   if (asked === undefined) return maxStreamDurationMs;
   const max = grpcTimeoutHeaderMaxMs ?? 0;
   const limited = max > 0 ? Math.min(asked, max) : asked;
-  return grpcTimeoutOffsetMs < limited ? limited - grpcTimeoutOffsetMs : limited;
+  return Math.max(OVER, limited - grpcTimeoutOffsetMs);
 }
