@@ -1,11 +1,5 @@
 /** What a route changes about path and host, and where a redirect points; each as Envoy builds it. */
-import type {
-  PathMatch,
-  RedirectAction,
-  RegexRewrite,
-  RouteAction,
-  WeightedCluster,
-} from '../../xds-client/model/route.ts';
+import type { PathMatch, RedirectAction, RegexRewrite, RouteAction } from '../../xds-client/model/route.ts';
 import type { RequestHead } from '../http/headers.ts';
 import { withoutQuery } from './match.ts';
 import { RegexReplacement } from './regex.ts';
@@ -46,15 +40,10 @@ function matchedLength(match: PathMatch, path: string): number {
 }
 
 /**
- * The authority that goes upstream; `undefined`: unchanged, or `auto`, which is the router's to do once it has an
- * endpoint with a host name.
+ * The authority that the route sends upstream; `undefined`: unchanged, or `auto`, which is the router's to do once it has
+ * an endpoint with a host name. A weighted cluster's own is there before it, and is what the route rewrites.
  */
-export function rewriteHost(
-  action: RouteAction,
-  weighted: WeightedCluster | undefined,
-  head: RequestHead,
-): string | undefined {
-  if (weighted?.hostRewrite !== undefined) return weighted.hostRewrite;
+export function rewriteHost(action: RouteAction, head: RequestHead): string | undefined {
   const rewrite = action.hostRewrite;
   switch (rewrite?.kind) {
     case 'literal':

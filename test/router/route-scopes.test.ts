@@ -15,7 +15,7 @@ import {
   toCluster,
   Upstream,
 } from '../http-connection-manager/support.ts';
-import { configuration, NO_CHANGES, virtualHost } from '../route/build.ts';
+import { configuration, match, NO_CHANGES, route, virtualHost } from '../route/build.ts';
 
 const opened: { close(): void }[] = [];
 after(() => {
@@ -104,4 +104,35 @@ test('a response header may hold the status that the upstream gave', async () =>
   const routes = hostOf(toCluster('c', {}, { headers: { ...NO_CHANGES, responseAdd: [add] } }));
   const { proxy } = await start(routes, () => response(201));
   assert.equal((await send(proxy.port, get('/'))).headers['x-code'], '201');
+});
+
+test("a weighted cluster's host goes first and silently, the route rewrites what it left", async () => {
+  const weighted = {
+    name: 'c',
+    weight: 1,
+    headers: NO_CHANGES,
+    hostRewrite: 'weighted.test',
+    metadataMatch: undefined,
+    perFilterConfig: {},
+  };
+  const cluster = { kind: 'weighted', clusters: [weighted], totalWeight: 1, headerName: undefined } as const;
+  const { proxy, upstream } = await start(hostOf(toCluster('c', { cluster })));
+  await send(proxy.port, get('/'));
+  assert.match(upstream.requests[0] ?? '', /host: weighted\.test\r\n/);
+  assert.doesNotMatch(upstream.requests[0] ?? '', /x-envoy-original-host/);
+  proxy.setRoutes(hostOf(toCluster('c', { cluster, hostRewrite: { kind: 'literal', value: 'route.test' } })));
+  await send(proxy.port, get('/'));
+  assert.match(upstream.requests[1] ?? '', /host: route\.test\r\n/);
+  assert.match(upstream.requests[1] ?? '', /x-envoy-original-host: weighted\.test\r\n/);
+});
+
+test('a direct response that was made or moved says where', async () => {
+  const { proxy } = await start(
+    hostOf(
+      route('made', match('/made'), { action: { kind: 'direct-response', status: 201, bodyBase64: '' } }),
+      route('here', match('/'), { action: { kind: 'direct-response', status: 200, bodyBase64: '' } }),
+    ),
+  );
+  assert.equal((await send(proxy.port, get('/made?q=1'))).headers.location, 'http://payment.test/made?q=1');
+  assert.equal((await send(proxy.port, get('/here'))).headers.location, undefined);
 });

@@ -38,7 +38,7 @@ export class RoutePlan {
     const chosen = weighted?.metadataMatch?.['envoy.lb'];
     this.metadataMatch = chosen === undefined ? own : { ...own, ...chosen };
     this.rewritesPath = routed?.prefixRewrite !== undefined || routed?.regexRewrite !== undefined;
-    this.rewritesHost = routed?.hostRewrite !== undefined || weighted?.hostRewrite !== undefined;
+    this.rewritesHost = routed?.hostRewrite !== undefined;
     this.directBody =
       action.kind === 'direct-response' ? Buffer.from(action.bodyBase64, 'base64').toString('utf8') : '';
     const levels = headerLevels(decision, weighted);

@@ -231,10 +231,13 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
     const { route, virtualHost } = decision;
     this.bodyLimit =
       route.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? this.router.bufferLimitBytes;
+    // A weighted cluster's host takes the place of the caller's without a trace, before the route does its part.
+    const weightedHost = choice?.weighted?.hostRewrite;
+    if (weightedHost !== undefined) head.authority = weightedHost;
     plan.changeRequest(headers, this.info);
     if (plan.rewritesHost) {
       // The path as it came decides on a host that is made of it.
-      const authority = rewriteHost(action, choice?.weighted, head);
+      const authority = rewriteHost(action, head);
       if (authority !== undefined && authority !== '') setAuthority(action, head, authority);
     }
     if (plan.rewritesPath) setPath(head, rewritePath(action, route.match.path, head.path));
