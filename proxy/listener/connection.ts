@@ -30,7 +30,7 @@ export interface Generation {
 const INSPECTION_TIMER = 0;
 const HANDSHAKE_TIMER = 1;
 /** Where `transport_socket_connect_timeout` says nothing: a handshake is never waited for without end. */
-const HANDSHAKE_TIMEOUT_MS = 15_000;
+export const HANDSHAKE_TIMEOUT_MS = 15_000;
 
 export class Connection implements TimerTarget {
   readonly #generation: Generation;
@@ -70,9 +70,11 @@ export class Connection implements TimerTarget {
     }
     stats.block.inc(LISTENER.DOWNSTREAM_PRE_CX_ACTIVE);
     this.#inspection = new Inspection(this.#raw, inspectors, (outcome) => this.#inspected(outcome));
-    if (listener.listenerFiltersTimeoutMs > 0) {
-      this.#timer = new Timer(this, INSPECTION_TIMER);
-      environment.timers.arm(this.#timer, listener.listenerFiltersTimeoutMs);
+    const { handshakeMs } = inspectors;
+    const timeout = handshakeMs ?? listener.listenerFiltersTimeoutMs;
+    if (timeout > 0) {
+      this.#timer = new Timer(this, handshakeMs === undefined ? INSPECTION_TIMER : HANDSHAKE_TIMER);
+      environment.timers.arm(this.#timer, timeout);
     }
   }
 
@@ -112,8 +114,16 @@ export class Connection implements TimerTarget {
 
   #inspected(outcome: InspectionOutcome): void {
     this.#endInspection();
-    const { block } = this.#generation.stats;
-    if (outcome === 'remote-close') block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_REMOTE_CLOSE);
+    const { stats, inspectors } = this.#generation;
+    const { block } = stats;
+    // No listener filter looked: nothing is counted, and OpenSSL judges a ClientHello that is too large for us.
+    const own = inspectors?.handshakeMs !== undefined;
+    if (own && outcome === 'too-large') {
+      this.#choose(NOTHING);
+      return;
+    }
+    if (own && outcome === 'remote-close') this.#raw.destroy();
+    else if (outcome === 'remote-close') block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_REMOTE_CLOSE);
     else if (outcome === 'too-large') block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_ERROR);
     else {
       this.#choose(outcome);

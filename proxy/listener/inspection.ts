@@ -25,11 +25,13 @@ export interface Inspectors {
   /** `undefined`: the look is the proxy's own and no listener filter. */
   readonly tlsStats: StatBlock | undefined;
   readonly httpStats: StatBlock;
+  /** The look is part of the handshake and has its time; `undefined`: it is a listener filter's. */
+  readonly handshakeMs?: number;
 }
 
 /** A look at the ClientHello that no configuration asks for: see `negotiates` in proxy/tls/downstream-context.ts. */
-export function helloReader(stats: StatsStore): Inspectors {
-  return { ...makeInspectors(true, false, stats), tlsStats: undefined };
+export function helloReader(stats: StatsStore, handshakeMs: number): Inspectors {
+  return { ...makeInspectors(true, false, stats), tlsStats: undefined, handshakeMs };
 }
 
 export function makeInspectors(tls: boolean, http: boolean, stats: StatsStore): Inspectors {

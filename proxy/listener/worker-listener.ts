@@ -9,7 +9,7 @@ import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { addressText } from '../upstream/contract.ts';
 import { Chain } from './chain.ts';
-import { Connection, type Generation } from './connection.ts';
+import { Connection, type Generation, HANDSHAKE_TIMEOUT_MS } from './connection.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
 import type { ListenerEnvironment, OpenConnections } from './environment.ts';
 import { compileChainMatch, needsTlsInspector } from './filter-chain-match.ts';
@@ -251,7 +251,13 @@ function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Ins
   const tls = configured(TLS_INSPECTOR) || needsTlsInspector(listener.filterChains.map((chain) => chain.match));
   const http = configured(HTTP_INSPECTOR);
   if (tls || http) return makeInspectors(tls, http, environment.stats);
-  return negotiatesAlpn(listener) ? helloReader(environment.stats) : undefined;
+  return negotiatesAlpn(listener) ? helloReader(environment.stats, shortestHandshake(listener)) : undefined;
+}
+
+/** Which chain a connection goes to is not known before the look: the shortest time of all holds. */
+function shortestHandshake({ filterChains, defaultFilterChain }: Listener): number {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  return Math.min(...chains.map((chain) => chain.transportSocketConnectTimeoutMs || HANDSHAKE_TIMEOUT_MS));
 }
 
 /** A chain negotiates ALPN, and nobody who connects may wait for the proxy to speak first: every chain is TLS. */

@@ -386,12 +386,16 @@ test('a caller that says nothing is closed, or goes on, when its time is up', as
   }
 });
 
-test('a handshake that never ends is ended', async () => {
+test('a handshake that never ends is ended, and one that never begins', async () => {
   const bench = new Bench();
   secure(bench);
-  const port = await bench.set(listener({ filterChains: [{ ...tlsChain('a'), transportSocketConnectTimeoutMs: 40 }] }));
-  await closed(dial(port));
-  await bench.until(() => bench.stat('downstream_cx_transport_socket_connect_timeout') === 1);
+  for (const [times, alpn] of [[], ['h2']].entries()) {
+    const chain = { ...tlsChain(`a${times}`, {}, alpn), transportSocketConnectTimeoutMs: 40 };
+    const port = await bench.set(listener({ filterChains: [chain] }));
+    await closed(dial(port));
+    await bench.until(() => bench.stat('downstream_cx_transport_socket_connect_timeout') === times + 1);
+  }
+  assert.equal(bench.stat('downstream_pre_cx_timeout'), 0);
   assert.equal(bench.stat('ssl.connection_error'), 0);
 });
 
