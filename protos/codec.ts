@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import type { fromJSON, MessageTypeDefinition, Options } from '@grpc/proto-loader';
 import type { FieldJson } from './descriptor-file.ts';
 import { enumJson, messageJson } from './descriptors.ts';
+import { heldMessage, withBytes } from './held.ts';
 import type { MessageObject } from './loader.ts';
 
 /** The names of the wanted message and of the namespace inside it. Capitals: no field is called so. */
@@ -93,7 +94,12 @@ function reason(error: unknown): string {
 }
 
 /** Decodes wire bytes. Throws `Error` with the type's name when they are not that message. */
-export function decodeBytes(type: string, bytes: Uint8Array): MessageObject {
+export function decodeBytes(type: string, given: Uint8Array): MessageObject {
+  const held = heldMessage(given);
+  if (held?.type === type) return held.message;
+  const bytes = held === undefined ? given : encodeObject(held.type, held.message);
+  // Nothing set. The loader would be needed for nothing.
+  if (bytes.byteLength === 0 && messageJson(type) !== undefined) return {};
   const codec = codecOf(type);
   try {
     return codec.deserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as MessageObject;
@@ -106,7 +112,7 @@ export function decodeBytes(type: string, bytes: Uint8Array): MessageObject {
 export function encodeObject(type: string, message: object): Buffer {
   const codec = codecOf(type);
   try {
-    return codec.serialize(message);
+    return codec.serialize(withBytes(message, (held) => encodeObject(held.type, held.message)) as object);
   } catch (error) {
     throw new Error(`${type}: does not encode: ${reason(error)}`, { cause: error });
   }

@@ -1,6 +1,7 @@
 /** proto3 JSON to a message object (protobuf.dev, "ProtoJSON Format"). Every problem is collected; nothing is thrown for bad input. */
 import { encodeObject } from './codec.ts';
 import { enumOf, type Field, findMessage, type Message, messageOf } from './descriptors.ts';
+import { holdMessage } from './held.ts';
 import type { JsonProblem, MessageObject } from './loader.ts';
 import { isDefault, readScalar } from './scalar-json.ts';
 import { hasOwnJson, maxDepth, parseDuration, parseTimestamp, typeOfUrl, wrappers } from './well-known.ts';
@@ -36,10 +37,12 @@ function keyed(path: string, key: string): string {
 
 class Reader {
   private readonly problems: JsonProblem[];
+  private readonly holds: boolean;
   private depth = 0;
 
-  constructor(problems: JsonProblem[]) {
+  constructor(problems: JsonProblem[], holds: boolean) {
     this.problems = problems;
+    this.holds = holds;
   }
 
   private problem(path: string, message: string, kind: JsonProblem['kind'] = 'value'): undefined {
@@ -236,6 +239,8 @@ class Reader {
     // Bytes made of half a message would be read as a whole one.
     if (held === undefined || this.serious() > before) return undefined;
     try {
+      if (this.holds)
+        return Object.keys(held).length === 0 ? { type_url: url } : { type_url: url, value: holdMessage(type, held) };
       const value = encodeObject(type, held);
       return value.length > 0 ? { type_url: url, value } : { type_url: url };
     } catch (error) {
@@ -277,6 +282,6 @@ function isZero(field: Field, value: unknown): boolean {
 }
 
 /** See `fromJson` in loader.ts. */
-export function readJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject {
-  return new Reader(problems).message(type, json, '') ?? {};
+export function readJson(type: string, json: unknown, problems: JsonProblem[], holds: boolean): MessageObject {
+  return new Reader(problems, holds).message(type, json, '') ?? {};
 }

@@ -84,15 +84,24 @@ export function encodeMessage(type: string, message: MessageObject): Buffer {
  * proto3 JSON (snake_case or camelCase, durations as `5s`, wrappers bare, Any with `@type`) to the message object, Any
  * members encoded to bytes. Every problem found is pushed: unknown field, wrong type, unknown `@type`. Paths are in
  * proto names: `filters[0].typed_config.stat_prefix`, a map's member `metadata["a.b"]`.
+ *
+ * `anys`: `held` leaves out the encoding of Any members; their bytes are empty to everybody but this room, which decodes
+ * and encodes them as if they were not (held.ts). For what stays in the process, the bootstrap.
  */
 export function fromJson<Name extends MessageName>(
   type: Name,
   json: unknown,
   problems: JsonProblem[],
+  anys?: 'bytes' | 'held',
 ): MessageTypes[Name];
-export function fromJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject;
-export function fromJson(type: string, json: unknown, problems: JsonProblem[]): MessageObject {
-  return readJson(type, json, problems);
+export function fromJson(type: string, json: unknown, problems: JsonProblem[], anys?: 'bytes' | 'held'): MessageObject;
+export function fromJson(
+  type: string,
+  json: unknown,
+  problems: JsonProblem[],
+  anys: 'bytes' | 'held' = 'bytes',
+): MessageObject {
+  return readJson(type, json, problems, anys === 'held');
 }
 
 /** The message object as proto3 JSON with proto field names; Any members expanded with `@type`. For `/config_dump`. */

@@ -81,7 +81,7 @@ function fromText(file: string, text: string): Part {
   const node = readYaml(file, text);
   const problems: JsonProblem[] = [];
   // An empty file is an empty bootstrap, as Envoy takes it.
-  return { message: fromJson(type, node.json ?? {}, problems), node, problems };
+  return { message: fromJson(type, node.json ?? {}, problems, 'held'), node, problems };
 }
 
 /** `.json` is read as what it is; YAML would make text of its fractions, and metadata keeps the difference. */
@@ -89,7 +89,7 @@ function fromJsonFile(file: string, text: string): Part {
   const read = fromText(file, text);
   try {
     const problems: JsonProblem[] = [];
-    return { message: fromJson(type, JSON.parse(text), problems), node: read.node, problems };
+    return { message: fromJson(type, JSON.parse(text), problems, 'held'), node: read.node, problems };
   } catch {
     return read;
   }

@@ -2,11 +2,20 @@
  * Field numbers that the shipped protos do not have: a control plane newer than they are sends such, and decoding drops
  * them. Envoy accepts them with a warning, and so does Tollway, by a second walk over the bytes.
  */
-import protobuf from 'protobufjs';
+import { createRequire } from 'node:module';
+import type { Reader } from 'protobufjs';
 import { type FieldDescriptor, hasMessage, messageFields } from '../../protos/index.ts';
 import type { DecodeContext } from './context.ts';
 
-const { Reader } = protobuf;
+const require = createRequire(import.meta.url);
+let readers: typeof Reader | undefined;
+
+/** Loaded for the first bytes: a bootstrap in YAML or JSON has none. */
+function readerOf(bytes: Uint8Array): Reader {
+  readers ??= (require('protobufjs') as { readonly Reader: typeof Reader }).Reader;
+  return readers.create(bytes);
+}
+
 const LENGTH_DELIMITED = 2;
 /** Of a map's entry. */
 const MAP_VALUE = 2;
@@ -30,7 +39,7 @@ function walkField(field: FieldDescriptor, bytes: Uint8Array, ctx: DecodeContext
   if (!isWalked(field.type)) return;
   if (field.mapKey === undefined) walk(field.type, bytes, ctx);
   else {
-    const entry = Reader.create(bytes);
+    const entry = readerOf(bytes);
     while (entry.pos < entry.len) {
       const tag = entry.uint32();
       if (tag >>> 3 === MAP_VALUE && (tag & 7) === LENGTH_DELIMITED) walk(field.type, entry.bytes(), ctx);
@@ -41,7 +50,7 @@ function walkField(field: FieldDescriptor, bytes: Uint8Array, ctx: DecodeContext
 
 function walk(type: string, bytes: Uint8Array, ctx: DecodeContext): void {
   const layout = layoutOf(type);
-  const reader = Reader.create(bytes);
+  const reader = readerOf(bytes);
   const seen = new Map<number, number>();
   while (reader.pos < reader.len) {
     const tag = reader.uint32();
@@ -66,5 +75,5 @@ function walk(type: string, bytes: Uint8Array, ctx: DecodeContext): void {
 
 /** Notes them as unsupported. The bytes have been decoded as that type before, so that they can be read. */
 export function noteUnknownFields(type: string, bytes: Uint8Array, ctx: DecodeContext): void {
-  walk(type, bytes, ctx);
+  if (bytes.length > 0) walk(type, bytes, ctx);
 }
