@@ -256,6 +256,7 @@ test('a connection ends after its longest duration', async () => {
   const run = await proxy([server.port], { maxDownstreamConnectionDurationMs: 20 });
   await closed(run.dial());
   assert.equal(run.stat('tcp.pay.max_downstream_connection_duration'), 1);
+  assert.equal(run.logged[0]?.flags, ResponseFlag.DurationTimeout);
 });
 
 test('a client that resets takes the upstream connection with it', async () => {
@@ -274,8 +275,10 @@ test('an endpoint that resets takes the client with it', async () => {
   const run = await proxy([server.port]);
   const client = run.dial();
   client.write('x');
-  await closed(client);
+  const [error] = await once(client, 'error');
+  assert.equal(error.code, 'ECONNRESET', 'the client is reset as well');
   await until(() => run.logged.length === 1, 'the access log');
+  assert.equal(run.logged[0]?.flags, ResponseFlag.UpstreamRemoteReset);
 });
 
 test('destroy ends a session that waits for its upstream, and one that has it', async () => {

@@ -131,7 +131,7 @@ test('an endpoint without a connection gets one even when the cluster is at max_
 });
 
 test('max_requests refuses on a ready connection', async () => {
-  const { cluster: payment } = await fixture(
+  const { cluster: payment, stat } = await fixture(
     answering((line) => (line.includes('/slow') ? undefined : OK)),
     {
       thresholds: limited({ maxRequests: 1 }),
@@ -141,6 +141,8 @@ test('max_requests refuses on a ready connection', async () => {
   const refused = await exchange(payment, head('GET')).done;
   assert.equal(refused.reason, 'overflow');
   assert.equal(refused.bytesSent, false);
+  assert.equal(stat('cluster.payment.upstream_rq_active_overflow'), 1);
+  assert.equal(stat('cluster.payment.upstream_rq_pending_overflow'), 0);
   slow.stream?.reset('local-reset');
 });
 
