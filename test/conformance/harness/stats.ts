@@ -13,11 +13,11 @@ const LEFT_OUT =
 
 /**
  * Differs on purpose, wherever a proxy ends a connection: Envoy keeps its side open until `delayed_close_timeout` is
- * over, and counts that; Tollway ends its side at once and waits for the client to do the same (RFC 9112 §9.6), which
- * the clients here all do.
+ * over, and counts that; Tollway ends its side at once, waits for the client to do the same (RFC 9112 §9.6), and counts
+ * only the clients that are too slow.
  */
-export const endsAtOnce = ({ path, tollway }: Part): boolean =>
-  path.endsWith('.downstream_cx_delayed_close_timeout') && tollway === 0;
+export const endsAtOnce = ({ path, envoy, tollway }: Part): boolean =>
+  path.endsWith('.downstream_cx_delayed_close_timeout') && Number(tollway) < Number(envoy);
 
 /** Compared counters and gauges that are not zero, from the text of `/stats`. */
 export function comparableStats(text: string): { readonly [name: string]: number } {
