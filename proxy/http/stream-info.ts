@@ -112,6 +112,8 @@ export class StreamInfo {
   maybeProcessed = false;
   /** Filled only when an attempt failed or when the request is traced. */
   attempts: Attempt[] | undefined = undefined;
+  /** The service wants it traced (`x-envoy-force-trace`), whether or not anybody gets the spans. */
+  traceForced = false;
   /** The span's ids when sampled; `undefined` allocates nothing. */
   trace: RequestTrace | undefined = undefined;
   /** Filters' dynamic metadata, by namespace. */

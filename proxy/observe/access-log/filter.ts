@@ -40,7 +40,7 @@ export function compileFilter(filter: AccessLogFilter | undefined, tools: Filter
     case 'not-health-check':
       return (info) => !info.healthCheck;
     case 'traceable':
-      return (info) => info.trace !== undefined;
+      return (info) => info.traceForced;
     case 'runtime': {
       const { numerator, denominator } = filter.fraction;
       return () => {

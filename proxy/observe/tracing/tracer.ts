@@ -74,7 +74,9 @@ class WorkerTracer implements Tracer {
     const reason = decide(head, info, this.tracing, this.options.random);
     this.stats.inc(COUNTER[reason]);
     // Without a provider nobody would get the spans: the caller's context goes on as it is.
-    if (reason === Reason.None || this.tracing.provider === undefined) return undefined;
+    if (reason === Reason.None) return undefined;
+    info.traceForced = reason === Reason.ServiceForced;
+    if (this.tracing.provider === undefined) return undefined;
     const field = head.headers.get('traceparent');
     if (field !== undefined && isUnsampled(field)) return undefined;
     const parent = field === undefined ? undefined : parseTraceParent(field);

@@ -21,6 +21,13 @@ export const suite: Suite = {
       nothing: { tracing: { random_sampling: { value: 0 } } },
       part: { tracing: { random_sampling: { value: 50 } } },
       less: { tracing: { overall_sampling: { value: 0 } } },
+      logged: {
+        tracing: { random_sampling: { value: 50 } },
+        access_log: [accessLog({ json_format: { path: '%REQ(:PATH)%' } }, { filter: { traceable_filter: {} } })],
+      },
+      unlogged: {
+        access_log: [accessLog({ json_format: { path: '%REQ(:PATH)%' } }, { filter: { traceable_filter: {} } })],
+      },
       client: { tracing: { random_sampling: { value: 0 }, client_sampling: { value: 100 } } },
       none: {},
       'edge-none': { use_remote_address: true, preserve_external_request_id: true },
@@ -34,6 +41,18 @@ export const suite: Suite = {
         client: on(listener, get('/', id(mark))),
       })),
     ),
+    {
+      name: 'a filter lets through what the service forces',
+      client: [
+        on('logged', get('/by-field', { ...id('4'), 'x-forwarded-for': '10.0.0.1', 'x-envoy-force-trace': 'true' })),
+        on('logged', get('/by-id', id('a'))),
+        on('logged', get('/sampled', id('9'))),
+        on('logged', get('/asked-for', id('b'))),
+        on('logged', get('/drawn', id('4'))),
+      ],
+      logLines: 2,
+    },
+    { name: 'a filter lets nothing through without tracing', client: on('unlogged', get('/', id('a'))), logLines: 0 },
     { name: 'no id', client: get('/') },
     { name: 'an id that is no UUID', client: get('/', { 'x-request-id': '11111111-nonsense' }) },
     { name: 'part: the lot is low', client: on('part', get('/', id('4', '11111110'))) },

@@ -36,6 +36,12 @@ test('filters by status, duration, flags, health check, trace and their combinat
     false,
   );
   assert.equal(passes({ kind: 'traceable' }), false);
+  assert.equal(
+    passes({ kind: 'traceable' }, (info) => {
+      info.traceForced = true;
+    }),
+    true,
+  );
   assert.equal(passes({ kind: 'response-flag', flags: [] }), false);
   const failed = (info: ReturnType<typeof finished>): void => {
     info.flags = ResponseFlag.UpstreamConnectionFailure;

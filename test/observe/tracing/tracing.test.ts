@@ -147,6 +147,7 @@ test('counts why it traces, also where nobody gets the spans, and tells the next
     const { tracer, count } = setup({ provider: undefined, ...change });
     assert.equal(tracer.start(info.request, info), undefined);
     const names = Object.keys(TracingStat) as (keyof typeof TracingStat)[];
+    assert.equal(info.traceForced, count('SERVICE_FORCED') === 1);
     return [names.filter((name) => count(name) === 1).join(), info.requestId?.[14]];
   };
   assert.deepEqual(decide(ids('4')), ['RANDOM_SAMPLING', '9']);
