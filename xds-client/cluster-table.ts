@@ -4,7 +4,7 @@ import type { ConfigChange } from './changes.ts';
 import { equal } from './equal.ts';
 import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
-import { assignmentOf, type Reference, secretsOfCluster } from './references.ts';
+import { assignmentOf, isPatient, type Reference, secretsOfCluster } from './references.ts';
 import { isResolved, readyAssignment, type SecretFacts, sameNames } from './warming.ts';
 
 interface Serving {
@@ -161,6 +161,16 @@ export class ClusterTable {
     let active = 0;
     for (const entry of this.entries.values()) if (entry.serving !== undefined) active++;
     return { active, warming: this.warming.size };
+  }
+
+  /** A warming cluster waits without limit for what it asks for. */
+  isPatient(): boolean {
+    return [...this.warming].some((name) => {
+      const cluster = this.entries.get(name)?.warming;
+      if (cluster === undefined) return false;
+      const assignment = assignmentOf(cluster);
+      return (assignment !== undefined && isPatient(assignment)) || secretsOfCluster(cluster).some(isPatient);
+    });
   }
 
   private startWarming(name: string, entry: Entry, cluster: Cluster, changes: ConfigChange[]): void {

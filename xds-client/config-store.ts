@@ -248,11 +248,11 @@ export class ConfigStore {
   private advance(changes: ConfigChange[], now: number): void {
     this.clusters.settle((value) => this.secrets.facts({ kind: 'cluster', value }), changes);
     const wantedListeners = this.startup.wantsListeners();
-    this.startup.clustersSettled(this.clusters.counts().warming === 0, now);
+    this.startup.clustersSettled(this.clusters.counts().warming === 0, this.clusters.isPatient(), now);
     if (!this.startup.wantsListeners()) return;
     if (!wantedListeners) this.wants = undefined;
     this.listeners.settle((value) => this.secrets.facts({ kind: 'listener', value }), changes);
-    if (this.startup.listenersSettled(this.listeners.counts().warming === 0, now))
+    if (this.startup.listenersSettled(this.listeners.counts().warming === 0, this.listeners.isPatient(), now))
       changes.push({ type: 'initialized' });
   }
 

@@ -7,6 +7,7 @@ import type { RouteConfiguration } from './model/route.ts';
 import {
   addClustersOfListener,
   addClustersOfRoutes,
+  isPatient,
   type Reference,
   routesOfListener,
   secretsOfListener,
@@ -134,6 +135,14 @@ export class ListenerTable {
     let active = 0;
     for (const entry of this.entries.values()) if (entry.serving !== undefined) active++;
     return { active, warming: this.warming.size };
+  }
+
+  /** A warming listener waits without limit for what it asks for. */
+  isPatient(): boolean {
+    return [...this.warming].some((name) => {
+      const listener = this.entries.get(name)?.warming;
+      return listener !== undefined && [...routesOfListener(listener), ...secretsOfListener(listener)].some(isPatient);
+    });
   }
 
   /** Serving and warming. */

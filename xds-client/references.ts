@@ -12,6 +12,11 @@ export interface Reference {
   readonly source: ConfigSource;
 }
 
+/** It is waited for without limit (initial_fetch_timeout 0). */
+export function isPatient({ source }: Reference): boolean {
+  return source.initialFetchTimeoutMs === 0;
+}
+
 /** The assignment that an EDS cluster asks for: its service name, or else its own. */
 export function assignmentOf(cluster: Cluster): Reference | undefined {
   if (cluster.discovery.kind !== 'eds') return undefined;

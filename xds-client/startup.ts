@@ -1,6 +1,7 @@
 /**
  * The order of a start, Envoy's: the first clusters come and warm, then listeners are asked for and warm, then LIVE. A wait
- * ends when its answer is there or when initial_fetch_timeout is over; 0 waits for ever. Pure.
+ * ends when its answer is there or when initial_fetch_timeout is over; 0 waits for ever, be it of CDS or LDS or of what
+ * one of their resources asks for. Pure.
  */
 import type { ResourceKind } from './resource-types.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS } from './wants.ts';
@@ -14,6 +15,8 @@ export class Startup {
   private readonly ldsTimeoutMs: number | undefined;
   private phase: Phase = 'clusters';
   private phaseEnds = Number.POSITIVE_INFINITY;
+  /** Something warms that may take any time. */
+  private patient = false;
   private readonly answers = new Set<ResourceKind>();
 
   constructor(cdsTimeoutMs: number | undefined, ldsTimeoutMs: number | undefined) {
@@ -41,26 +44,29 @@ export class Startup {
     return this.phase === 'live';
   }
 
-  /** `warm`: no cluster is warming. */
-  clustersSettled(warm: boolean, now: number): void {
+  /** `warm`: no cluster is warming. `patient`: one of them waits without limit. */
+  clustersSettled(warm: boolean, patient: boolean, now: number): void {
     if (this.phase !== 'clusters') return;
+    this.patient = patient;
     const complete = warm && (this.cdsTimeoutMs === undefined || this.answers.has('cluster'));
-    if (!complete && now < this.phaseEnds) return;
+    if (!complete && (patient || now < this.phaseEnds)) return;
     this.phase = 'listeners';
     this.phaseEnds = endOf(this.ldsTimeoutMs, now);
   }
 
   /** True once: the start is over. */
-  listenersSettled(warm: boolean, now: number): boolean {
+  listenersSettled(warm: boolean, patient: boolean, now: number): boolean {
     if (this.phase !== 'listeners') return false;
+    this.patient = patient;
     const complete = warm && (this.ldsTimeoutMs === undefined || this.answers.has('listener'));
-    if (!complete && now < this.phaseEnds) return false;
+    if (!complete && (patient || now < this.phaseEnds)) return false;
     this.phase = 'live';
     return true;
   }
 
   deadline(): number | undefined {
-    return this.phase === 'live' || this.phaseEnds === Number.POSITIVE_INFINITY ? undefined : this.phaseEnds;
+    if (this.phase === 'live' || this.patient || this.phaseEnds === Number.POSITIVE_INFINITY) return undefined;
+    return this.phaseEnds;
   }
 }
 

@@ -107,6 +107,20 @@ describe('start', () => {
     assert.equal(bench.store.initialized(), true);
   });
 
+  it('waits without limit for what a resource asks for with a timeout of 0', () => {
+    const source = { ...ADS, initialFetchTimeoutMs: 0 };
+    const patient = cluster('p', { discovery: { kind: 'eds', serviceName: '', source } });
+    const bench = new Bench({ clusters: [patient] });
+    assert.deepEqual([bench.tick(60_000), bench.store.nextDeadline()], [[], undefined]);
+    assert.deepEqual(bench.put(put.endpoints('p', 1)), ['cluster p [1]', 'initialized']);
+  });
+
+  it('a warming cluster without a word on time holds the start for 15 s', () => {
+    const bench = new Bench({ clusters: [cluster('a')] });
+    assert.deepEqual(bench.tick(14_999), []);
+    assert.deepEqual(bench.tick(15_000), ['initialized']);
+  });
+
   it('is live at once with a static bootstrap', () => {
     const bench = new Bench({
       clusters: [cluster('s', { discovery: { kind: 'static', localities: assignment('s', 9).localities } })],
