@@ -37,20 +37,22 @@ export interface EnumType {
   readonly names: ReadonlyMap<number, string>;
 }
 
-let file: DescriptorFile | undefined;
+/** Megabytes that a process with its configuration read has little use for: let go, and read again when they are. */
+let file: WeakRef<DescriptorFile> | undefined;
 const messages = new Map<string, Message>();
 const enums = new Map<string, EnumType>();
 
 /** The whole descriptor file. Throws where the install step has not run. */
 export function descriptorFile(): DescriptorFile {
-  if (file === undefined) {
-    try {
-      file = JSON.parse(readFileSync(descriptorFileUrl, 'utf8')) as DescriptorFile;
-    } catch (error) {
-      throw new Error('protos/generated/descriptors.json is missing or damaged: run `npm ci`', { cause: error });
-    }
+  const known = file?.deref();
+  if (known !== undefined) return known;
+  try {
+    const read = JSON.parse(readFileSync(descriptorFileUrl, 'utf8')) as DescriptorFile;
+    file = new WeakRef(read);
+    return read;
+  } catch (error) {
+    throw new Error('protos/generated/descriptors.json is missing or damaged: run `npm ci`', { cause: error });
   }
-  return file;
 }
 
 function own<T>(table: { readonly [name: string]: T }, name: string): T | undefined {

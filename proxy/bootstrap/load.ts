@@ -40,8 +40,6 @@ export interface LoadedBootstrap<T> {
   readonly bootstrap: T;
   readonly unsupported: readonly UnsupportedField[];
   readonly warnings: readonly BootstrapProblem[];
-  /** Where a path of the bootstrap was written. */
-  locate(path: string): Place | undefined;
 }
 
 /** The bootstrap cannot be used. The message lists every problem, a line each. */
@@ -173,5 +171,5 @@ export function loadBootstrap<T>(
   }
   // Every reason not to be ok is a problem, and each of those has thrown.
   if (!decoded.ok) throw new BootstrapError(`error initializing configuration '${name}'`);
-  return { message, bootstrap: decoded.value, unsupported: decoded.unsupported, warnings, locate: placeOf };
+  return { message, bootstrap: decoded.value, unsupported: decoded.unsupported, warnings };
 }
