@@ -14,6 +14,7 @@ import {
   httpsListener,
   LISTENER,
   message,
+  pipeCluster,
   SECRET,
   sds,
   staticCluster,
@@ -317,4 +318,53 @@ test('secrets of the bootstrap and of a file serve, and the file rotates', async
   write(second);
   await until('the new one is shown', async () => (await shown('filed')) === second.serial.toLowerCase());
   assert.equal(await shown('fixed'), fixed.serial.toLowerCase());
+});
+
+test('an agent on a UNIX socket hands secrets out, and serving goes on without it', async (t) => {
+  const [first, second] = [issue(), issue()];
+  const path = join(folderOf(t), 'agent.sock');
+  const agent = new AdsServer();
+  t.after(() => agent.kill());
+  const hands = (leaf: IssuedLeaf): void =>
+    agent.setResources(
+      SECRET,
+      new Map([
+        ['default', message(SECRET, certificateSecret('default', leaf))],
+        ['ROOTCA', message(SECRET, trustSecret('ROOTCA', ca.rootPem))],
+      ]),
+    );
+  hands(first);
+  await agent.listen(`unix:${path}`);
+  const from = {
+    api_config_source: {
+      api_type: 'GRPC',
+      transport_api_version: 'V3',
+      grpc_services: [{ envoy_grpc: { cluster_name: 'sds-grpc' } }],
+    },
+    resource_api_version: 'V3',
+    initial_fetch_timeout: '0s',
+  };
+  const common = {
+    tls_certificate_sds_secret_configs: [sds('default', from)],
+    validation_context_sds_secret_config: sds('ROOTCA', from),
+  };
+  const proxy = await launched(t, {
+    node: { id: 'node', cluster: 'payment' },
+    static_resources: {
+      clusters: [pipeCluster('sds-grpc', path), staticCluster('none', 1)],
+      listeners: [httpsListener('in', common, 'none')],
+    },
+  });
+  const port = await proxy.port('in');
+  const shown = async (): Promise<string> => {
+    const answer = await once1(port, caller);
+    assert.ok('serial' in answer, JSON.stringify(answer));
+    return answer.serial;
+  };
+  assert.equal(await shown(), first.serial.toLowerCase());
+  hands(second);
+  await until('the new one is shown', async () => (await shown()) === second.serial.toLowerCase());
+  agent.kill();
+  await until('the agent is missed', async () => ((await proxy.stat('sds.default.update_failure')) ?? 0) > 0);
+  assert.equal(await shown(), second.serial.toLowerCase());
 });

@@ -10,6 +10,15 @@ export const CLUSTER = `${TYPE}/envoy.config.cluster.v3.Cluster`;
 /** Waits without limit, as istiod's clients do. */
 export const FROM_ADS = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
 
+const GRPC = {
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': `${TYPE}/envoy.extensions.upstreams.http.v3.HttpProtocolOptions`,
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
 export function message(typeUrl: string, json: object): MessageObject {
   return fromJson(typeUrl.slice(typeUrl.lastIndexOf('/') + 1), JSON.parse(JSON.stringify(json)), []);
 }
@@ -86,6 +95,12 @@ export function staticCluster(name: string, port: number, more: object = {}): ob
   return { name, type: 'STATIC', load_assignment: { cluster_name: name, endpoints }, ...more };
 }
 
+/** A gRPC service on a UNIX socket. */
+export function pipeCluster(name: string, path: string): object {
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }];
+  return { name, type: 'STATIC', load_assignment: { cluster_name: name, endpoints }, ...GRPC };
+}
+
 export function tlsCluster(name: string, port: number, common: object): object {
   const typed_config = { '@type': `${TYPE}/${TLS}.UpstreamTlsContext`, common_tls_context: common };
   return staticCluster(name, port, { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config } });
@@ -93,13 +108,7 @@ export function tlsCluster(name: string, port: number, common: object): object {
 
 /** The control plane at the port, for listeners, clusters and secrets over ADS. */
 export function adsBootstrap(port: number, staticResources: { readonly [kind: string]: readonly object[] }): object {
-  const http2 = {
-    '@type': `${TYPE}/envoy.extensions.upstreams.http.v3.HttpProtocolOptions`,
-    explicit_http_config: { http2_protocol_options: {} },
-  };
-  const xds = staticCluster('xds', port, {
-    typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': http2 },
-  });
+  const xds = staticCluster('xds', port, GRPC);
   const from = { ads: {}, resource_api_version: 'V3' };
   return {
     node: { id: 'node', cluster: 'payment' },

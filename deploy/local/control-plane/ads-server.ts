@@ -44,6 +44,10 @@ export class AdsServer {
     this.server.addService(serviceDefinition('envoy.service.discovery.v3.AggregatedDiscoveryService'), {
       StreamAggregatedResources: (call: ServerDuplexStream<Buffer, Buffer>) => this.accept(call),
     });
+    // The way that an agent beside the proxy hands out secrets.
+    this.server.addService(serviceDefinition('envoy.service.secret.v3.SecretDiscoveryService'), {
+      StreamSecrets: (call: ServerDuplexStream<Buffer, Buffer>) => this.accept(call),
+    });
   }
 
   /** `127.0.0.1:0` takes a free port, `unix:/path` a socket. Gives the target to dial. */
