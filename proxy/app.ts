@@ -306,6 +306,7 @@ export class App {
       concurrency: options.concurrency,
       startedAt: this.startedAt,
       runtimeKeys: Object.keys(loaded.bootstrap.runtime).length,
+      unknownFields: loaded.warnings.length,
       state: () => this.state,
       certificates: () =>
         this.secrets

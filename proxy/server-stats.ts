@@ -21,6 +21,8 @@ export interface ServerFacts {
   readonly concurrency: number;
   readonly startedAt: number;
   readonly runtimeKeys: number;
+  /** Of the bootstrap, let pass by `--allow-unknown-static-fields`. */
+  readonly unknownFields: number;
   readonly state: () => ServerState;
   /** Certificates and authorities in use, PEM. */
   readonly certificates: () => Iterable<string>;
@@ -34,6 +36,7 @@ export function keepServerStats(stats: MainStats, facts: ServerFacts): void {
   runtime.set(RUNTIME.NUM_LAYERS, facts.runtimeKeys === 0 ? 0 : 1);
   runtime.inc(RUNTIME.LOAD_SUCCESS);
   server.set(SERVER.CONCURRENCY, facts.concurrency);
+  server.add(SERVER.STATIC_UNKNOWN_FIELDS, facts.unknownFields);
   for (const zero of [
     SERVER['COMPILATION_SETTINGS.FIPS_MODE'],
     SERVER.HOT_RESTART_EPOCH,

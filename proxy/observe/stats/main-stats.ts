@@ -112,6 +112,7 @@ export class MainStats implements StatsStore {
 
   /** One statistic summed over all the prefixes that its family stands under. */
   total(family: StatFamily, index: number): number {
+    this.own.flush();
     let sum = 0;
     for (const run of this.blocks.get(this.intern(family.names, family.kinds))?.values() ?? []) sum += run.value(index);
     return sum;
