@@ -1,6 +1,9 @@
 /** How a process starts, and how it does not. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import {
   answering,
@@ -8,6 +11,7 @@ import {
   bootstrapOf,
   clusterTo,
   eventually,
+  folderOf,
   forwarding,
   httpListener,
   occupiedPort,
@@ -125,4 +129,26 @@ test('flags of Envoy that change nothing are named once in the log', async (t) =
   });
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? '', /--base-id.*--disable-hot-restart|--disable-hot-restart.*--base-id/);
+});
+
+/** Writes what the main thread loads, a line a module, to standard error. */
+const LISTING = `
+  import { registerHooks } from 'node:module';
+  registerHooks({ load: (url, context, next) => (process.stderr.write(url + '\\n'), next(url, context)) });
+`;
+
+test('a static bootstrap is read without what it does not need', (t) => {
+  const folder = folderOf(t);
+  const file = join(folder, 'bootstrap.yaml');
+  const hook = join(folder, 'listing.mjs');
+  writeFileSync(file, JSON.stringify(good));
+  writeFileSync(hook, LISTING);
+  const start = resolve(import.meta.dirname, '../../proxy/main.ts');
+  const args = ['--import', hook, start, '-c', file, '--mode', 'validate'];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /proxy\/app\.ts/);
+  for (const costly of ['@grpc', 'protobufjs', 'opentelemetry', 'node-forge', 'pino', 'data-plane', 'undici']) {
+    assert.doesNotMatch(stderr, new RegExp(costly), `${costly} is loaded`);
+  }
 });
