@@ -31,6 +31,7 @@ import { MainStats } from './observe/stats/main-stats.ts';
 import { TraceExporter } from './observe/tracing/exporter.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
+import { spentMemory } from './spent-memory.ts';
 import { releaseTlsMaterial, wireTlsMaterial } from './tls-material.ts';
 import { Unsupported } from './unsupported.ts';
 import { addressText } from './upstream/contract.ts';
@@ -75,6 +76,7 @@ export class App {
   private readonly exporter: TraceExporter;
   private readonly named: NamedStats;
   private readonly xdsStatistics: XdsStatistics;
+  private readonly spentMemory = spentMemory(() => this.pool.broadcast({ type: 'settled' }));
   private readonly log: ComponentLog;
   private admin: AdminServer | undefined;
   private initialized = false;
@@ -276,6 +278,7 @@ export class App {
   }
 
   private apply(changes: readonly ConfigChange[]): void {
+    this.spentMemory.configured();
     this.xdsStatistics.changes(changes);
     for (const change of changes) {
       applyChange(change, {

@@ -15,7 +15,7 @@ const ASSIGNMENT = 'envoy.config.endpoint.v3.ClusterLoadAssignment';
 type Members = { readonly [key: string]: Json };
 
 export function configDump(app: App): ConfigDump {
-  const { message } = app.context.loaded;
+  const message = app.context.loaded.message();
   const listeners = dumped(app, 'listener', message.static_resources?.listeners ?? []);
   return {
     bootstrap: {

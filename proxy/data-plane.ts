@@ -16,6 +16,7 @@ import { HTTP_FILTERS, NETWORK_FILTERS } from './registry.ts';
 import { createRequestIds } from './request-id.ts';
 import { HeaderTest } from './route/header-match.ts';
 import { RouteDirectory } from './route-directory.ts';
+import { collector } from './spent-memory.ts';
 import { createTimers } from './timers.ts';
 import { WorkerTlsProvider } from './tls/provider.ts';
 import { type SecretPayload, SecretTable } from './tls/secret-table.ts';
@@ -43,6 +44,7 @@ export class DataPlane {
   private readonly runtime = new Map<string, number>();
   private readonly clusters: WorkerClusterTable;
   private readonly listeners: WorkerListeners;
+  private readonly collect = collector();
   private reporting: NodeJS.Timeout | undefined;
 
   constructor(settings: WorkerSettings, post: (message: FromWorker) => void) {
@@ -98,6 +100,10 @@ export class DataPlane {
         return;
       case 'stop':
         this.stop();
+        return;
+      case 'settled':
+        // A collection stops the thread for tens of milliseconds: never under traffic.
+        if (this.listeners.counts().connections === 0) this.collect();
         return;
       case 'log-level':
         if (message.component === undefined) this.log.setLevel(message.level);

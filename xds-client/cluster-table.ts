@@ -1,9 +1,9 @@
 /** The clusters: which serve, which warm, and with which endpoints. Pure. */
 
 import type { ConfigChange } from './changes.ts';
-import { equal } from './equal.ts';
 import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
+import { equal } from './model/equal.ts';
 import { assignmentOf, isPatient, type Reference, secretsOfCluster } from './references.ts';
 import { isResolved, readyAssignment, type SecretFacts, sameNames } from './warming.ts';
 

@@ -1,7 +1,7 @@
 /** The listeners and their route configurations: which serve, which wait for what. Pure. */
 
 import type { ConfigChange } from './changes.ts';
-import { equal } from './equal.ts';
+import { equal } from './model/equal.ts';
 import type { Listener } from './model/listener.ts';
 import type { RouteConfiguration } from './model/route.ts';
 import {

@@ -1,7 +1,7 @@
 /** Secrets: what SDS and the bootstrap gave, and which material is loaded. Pure; holds no key material of files. */
 
 import type { ConfigChange } from './changes.ts';
-import { equal } from './equal.ts';
+import { equal } from './model/equal.ts';
 import type { Secret } from './model/tls.ts';
 import { type Reference, secretsOf } from './references.ts';
 import type { SecretUser } from './resource-types.ts';

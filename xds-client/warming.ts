@@ -1,7 +1,8 @@
 /** What may serve yet. Pure: what is known comes in, the answer comes out. */
-import { equal } from './equal.ts';
+
 import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
+import { equal } from './model/equal.ts';
 import type { Listener } from './model/listener.ts';
 import { assignmentOf, type Reference, routesOfListener, secretsOfCluster, secretsOfListener } from './references.ts';
 

@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Bootstrap as BootstrapMessage } from '../../protos/generated/envoy/config/bootstrap/v3.d.ts';
-import { decodeMessage, fromJson, type JsonProblem, mergeMessage } from '../../protos/index.ts';
+import { decodeMessage, encodeMessage, fromJson, type JsonProblem, mergeMessage } from '../../protos/index.ts';
 import type { Decoded, UnsupportedField } from '../../xds-client/decode/context.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { locate } from './locate.ts';
@@ -35,8 +35,8 @@ export interface BootstrapProblem {
 }
 
 export interface LoadedBootstrap<T> {
-  /** As merged, for `/config_dump`. */
-  readonly message: BootstrapMessage;
+  /** As merged, for `/config_dump`. Kept as bytes, and decoded when it is asked for. */
+  message(): BootstrapMessage;
   readonly bootstrap: T;
   readonly unsupported: readonly UnsupportedField[];
   readonly warnings: readonly BootstrapProblem[];
@@ -62,7 +62,8 @@ export function problemText(problem: BootstrapProblem): string {
 
 interface Part {
   readonly message: BootstrapMessage;
-  readonly node: YamlNode | undefined;
+  /** Where things stand in the text: read when there is a problem to tell of. */
+  node(): YamlNode | undefined;
   readonly problems: readonly JsonProblem[];
 }
 
@@ -79,18 +80,22 @@ function fromText(file: string, text: string): Part {
   const node = readYaml(file, text);
   const problems: JsonProblem[] = [];
   // An empty file is an empty bootstrap, as Envoy takes it.
-  return { message: fromJson(type, node.json ?? {}, problems, 'held'), node, problems };
+  return { message: fromJson(type, node.json ?? {}, problems, 'held'), node: () => node, problems };
 }
 
-/** `.json` is read as what it is; YAML would make text of its fractions, and metadata keeps the difference. */
-function fromJsonFile(file: string, text: string): Part {
-  const read = fromText(file, text);
+/**
+ * JSON is read as what it is; YAML would make text of its fractions, and metadata keeps the difference. Text that is not
+ * JSON is left to YAML, which says where it goes wrong.
+ */
+function fromJsonText(file: string, text: string): Part {
+  let json: unknown;
   try {
-    const problems: JsonProblem[] = [];
-    return { message: fromJson(type, JSON.parse(text), problems, 'held'), node: read.node, problems };
+    json = JSON.parse(text);
   } catch {
-    return read;
+    return fromText(file, text);
   }
+  const problems: JsonProblem[] = [];
+  return { message: fromJson(type, json, problems, 'held'), node: () => readYaml(file, text), problems };
 }
 
 function readFile(path: string): Part {
@@ -98,7 +103,7 @@ function readFile(path: string): Part {
   const extension = extname(path);
   if (extension === '.pb') {
     try {
-      return { message: decodeMessage(type, bytes), node: undefined, problems: [] };
+      return { message: decodeMessage(type, bytes), node: () => undefined, problems: [] };
     } catch (error) {
       throw new BootstrapError(`${path}: ${errorMessage(error)}`);
     }
@@ -106,7 +111,7 @@ function readFile(path: string): Part {
   if (extension === '.pb_text') throw new BootstrapError(`${path}: text protobuf is not read: use .yaml, .json or .pb`);
   const text = bytes.toString('utf8');
   const yaml = extension === '.yaml' || extension === '.yml' || !text.trimStart().startsWith('{');
-  return yaml ? fromText(path, text) : fromJsonFile(path, text);
+  return yaml ? fromText(path, text) : fromJsonText(path, text);
 }
 
 function withNode(message: BootstrapMessage, source: BootstrapSource): BootstrapMessage {
@@ -131,6 +136,12 @@ function follows(path: string, problems: readonly BootstrapProblem[]): boolean {
   return problems.some((problem) => problem.path.startsWith(path) || path.startsWith(problem.path));
 }
 
+/** Outside of `loadBootstrap`: what it returns must not hold on to what was read. */
+function kept(message: BootstrapMessage): () => BootstrapMessage {
+  const bytes = encodeMessage(type, message);
+  return () => decodeMessage(type, bytes);
+}
+
 /**
  * Reads, merges and decodes. `decode` makes the model of the merged message; its errors' paths are rooted at the
  * bootstrap. Throws `ProxyError` `bootstrap-invalid`, a `BootstrapError` where there are problems to list.
@@ -146,14 +157,14 @@ export function loadBootstrap<T>(
   const over = source.configYaml ? fromText(inline, source.configYaml) : undefined;
   const whole = mergeMessage(type, base?.message ?? {}, over?.message ?? {});
   const message = withNode(whole, source);
-  const placeOf = (path: string): Place | undefined => locate(base?.node, over?.node, path);
+  const placeOf = (path: string): Place | undefined => locate(base?.node(), over?.node(), path);
 
   const problems: BootstrapProblem[] = [];
   const warnings: BootstrapProblem[] = [];
   for (const part of [base, over]) {
     for (const { path, message: words, kind } of part?.problems ?? []) {
       const list = kind === 'unknown-field' && source.allowUnknownFields === true ? warnings : problems;
-      list.push({ path, message: words, place: locate(part?.node, undefined, path) });
+      list.push({ path, message: words, place: locate(part?.node(), undefined, path) });
     }
   }
   const decoded = decode(message);
@@ -171,5 +182,5 @@ export function loadBootstrap<T>(
   }
   // Every reason not to be ok is a problem, and each of those has thrown.
   if (!decoded.ok) throw new BootstrapError(`error initializing configuration '${name}'`);
-  return { message, bootstrap: decoded.value, unsupported: decoded.unsupported, warnings };
+  return { message: kept(message), bootstrap: decoded.value, unsupported: decoded.unsupported, warnings };
 }

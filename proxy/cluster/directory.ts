@@ -2,8 +2,10 @@
  * The main thread's clusters: gives each cluster and endpoint its shared slot, and tells every worker. Warming and name
  * resolution (./resolution.ts) are over before a resource gets here.
  */
+
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Assignment } from '../../xds-client/model/endpoint.ts';
+import { equal } from '../../xds-client/model/equal.ts';
 import type { ToWorker } from '../messages.ts';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import { addressText } from '../upstream/contract.ts';
@@ -20,17 +22,18 @@ export interface DirectoryOptions {
   readonly stats: StatsStore;
 }
 
+/** Holds the models that the configuration holds too: text of its own for each cluster would weigh more than both. */
 interface Entry {
-  json: string;
+  config: Cluster;
   readonly slot: number;
-  assignmentJson: string | undefined;
+  assignment: Assignment | undefined;
   /** By address. */
   endpointSlots: ReadonlyMap<string, number>;
   stats: StatBlock;
   breakers: BreakerGauges;
 }
 
-/** A cluster for the admin pages; parsed from what the workers were sent. */
+/** A cluster for the admin pages. */
 export interface ClusterView {
   readonly config: Cluster;
   readonly assignment: Assignment | undefined;
@@ -54,16 +57,15 @@ export class ClusterDirectory {
 
   /** Adds or replaces a cluster. Static endpoints follow at once, all others by `setAssignment`. */
   setCluster(cluster: Cluster): void {
-    const json = JSON.stringify(cluster);
     let entry = this.entries.get(cluster.name);
-    if (entry?.json === json) return;
+    if (entry !== undefined && equal(entry.config, cluster)) return;
     if (entry === undefined) {
-      entry = this.add(cluster, json);
+      entry = this.add(cluster);
     } else {
-      entry.json = json;
+      entry.config = cluster;
       this.restat(entry, cluster);
     }
-    this.options.broadcast({ type: 'cluster', name: cluster.name, json, slot: entry.slot });
+    this.options.broadcast({ type: 'cluster', name: cluster.name, json: JSON.stringify(cluster), slot: entry.slot });
     const { discovery } = cluster;
     if (discovery.kind === 'static') this.setAssignment(cluster.name, staticAssignment(cluster, discovery.localities));
   }
@@ -83,13 +85,12 @@ export class ClusterDirectory {
   setAssignment(name: string, assignment: Assignment): void {
     const entry = this.entries.get(name);
     if (entry === undefined) return;
-    const json = JSON.stringify(assignment);
-    if (entry.assignmentJson === json) {
+    if (entry.assignment !== undefined && equal(entry.assignment, assignment)) {
       entry.stats.inc(ClusterStat.update_no_rebuild);
       return;
     }
-    const before = entry.assignmentJson;
-    entry.assignmentJson = json;
+    const before = entry.assignment;
+    entry.assignment = assignment;
     const previous = entry.endpointSlots;
     const slots = new Map<string, number>();
     const order: number[] = [];
@@ -102,7 +103,7 @@ export class ClusterDirectory {
       }
     }
     entry.endpointSlots = slots;
-    this.options.broadcast({ type: 'endpoints', cluster: name, json, slots: order });
+    this.options.broadcast({ type: 'endpoints', cluster: name, json: JSON.stringify(assignment), slots: order });
     for (const [key, slot] of previous) {
       if (slots.get(key) === slot) continue;
       this.cells.release(slot);
@@ -119,8 +120,8 @@ export class ClusterDirectory {
     const entry = this.entries.get(name);
     if (entry === undefined) return undefined;
     return {
-      config: JSON.parse(entry.json) as Cluster,
-      assignment: entry.assignmentJson === undefined ? undefined : (JSON.parse(entry.assignmentJson) as Assignment),
+      config: entry.config,
+      assignment: entry.assignment,
       slot: this.cells.slot(entry.slot),
       endpoint: (address) => {
         const slot = entry.endpointSlots.get(address);
@@ -134,12 +135,12 @@ export class ClusterDirectory {
     for (const { breakers, slot } of this.entries.values()) breakers.refresh(this.cells.slot(slot));
   }
 
-  private add(cluster: Cluster, json: string): Entry {
+  private add(cluster: Cluster): Entry {
     const prefix = statPrefix(cluster);
     const entry: Entry = {
-      json,
+      config: cluster,
       slot: this.cells.allocate(),
-      assignmentJson: undefined,
+      assignment: undefined,
       endpointSlots: new Map(),
       stats: this.options.stats.block(prefix, CLUSTER_STATS),
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
@@ -163,8 +164,8 @@ export class ClusterDirectory {
 const NONE: ReadonlySet<string> = new Set();
 
 /** Priorities that gained or lost an endpoint: each counts as a change. */
-function changedPriorities(beforeJson: string | undefined, after: Assignment): number {
-  const before = beforeJson === undefined ? [] : addressesByPriority(JSON.parse(beforeJson) as Assignment);
+function changedPriorities(earlier: Assignment | undefined, after: Assignment): number {
+  const before = earlier === undefined ? [] : addressesByPriority(earlier);
   const now = addressesByPriority(after);
   let changed = 0;
   for (let priority = 0; priority < Math.max(before.length, now.length); priority++) {

@@ -25,7 +25,7 @@ function load(source: Partial<BootstrapSource>, errors: readonly FieldError[] = 
 }
 
 function json(source: Partial<BootstrapSource>): unknown {
-  return toJson('envoy.config.bootstrap.v3.Bootstrap', load(source).message);
+  return toJson('envoy.config.bootstrap.v3.Bootstrap', load(source).message());
 }
 
 function refused(source: Partial<BootstrapSource>, errors: readonly FieldError[] = []): string {

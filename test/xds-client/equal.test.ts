@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { equal } from '../../xds-client/equal.ts';
+import { equal } from '../../xds-client/model/equal.ts';
 
 it('compares plain data as deep equality does', () => {
   const value = fc.jsonValue({ maxDepth: 3 });

@@ -139,8 +139,12 @@ export function inside<T>(
   return value === undefined ? undefined : ctx.at(field, () => decode(value));
 }
 
+/** One object for the many resources that carry none. */
+const NO_METADATA: Metadata = Object.freeze({});
+
 export function decodeMetadata(of: MessageObject | undefined, field: string): Metadata {
   const metadata = message(of, field);
+  if (metadata === undefined) return NO_METADATA;
   return Object.fromEntries(
     entries(metadata, 'filter_metadata').map(([namespace, struct]) => [
       namespace,
