@@ -29,6 +29,7 @@ function shippedNode() {
   return undefined;
 }
 
+/** Resolves when the child has ended; its exit code is ours then. */
 function spawned(node, script, args) {
   const child = spawn(node, [script, ...args], {
     stdio: 'inherit',
@@ -43,13 +44,17 @@ function spawned(node, script, args) {
   child.on('exit', (code, signal) => {
     process.exitCode = signal === null ? (code ?? 1) : 128 + (constants.signals[signal] ?? 0);
   });
+  return new Promise((done) => {
+    child.on('error', done);
+    child.on('exit', done);
+  });
 }
 
 /** `file` is relative to the project; `args` follow it. */
 export async function launch(file, args) {
   const script = fileURLToPath(new URL(`../${file}`, import.meta.url));
   const node = major >= shipped || process.platform !== 'linux' ? undefined : shippedNode();
-  if (node !== undefined) spawned(node, script, args);
+  if (node !== undefined) await spawned(node, script, args);
   else if (major >= oldest) {
     // Worker threads read it from the environment.
     process.env.NODE_COMPILE_CACHE ??= cache;
