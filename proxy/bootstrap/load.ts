@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Bootstrap as BootstrapMessage } from '../../protos/generated/envoy/config/bootstrap/v3.d.ts';
-import { decodeMessage, encodeMessage, fromJson, type JsonProblem, mergeMessage } from '../../protos/index.ts';
+import { decodeMessage, encodeMessage, fromJson, type JsonProblem, mergeMessage, toJson } from '../../protos/index.ts';
 import type { Decoded, UnsupportedField } from '../../xds-client/decode/context.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { locate } from './locate.ts';
@@ -35,7 +35,7 @@ export interface BootstrapProblem {
 }
 
 export interface LoadedBootstrap<T> {
-  /** As merged, for `/config_dump`. Kept as bytes, and decoded when it is asked for. */
+  /** As merged, for `/config_dump`. Kept as text or bytes, and read when it is asked for. */
   message(): BootstrapMessage;
   readonly bootstrap: T;
   readonly unsupported: readonly UnsupportedField[];
@@ -136,10 +136,17 @@ function follows(path: string, problems: readonly BootstrapProblem[]): boolean {
   return problems.some((problem) => problem.path.startsWith(path) || path.startsWith(problem.path));
 }
 
-/** Outside of `loadBootstrap`: what it returns must not hold on to what was read. */
-function kept(message: BootstrapMessage): () => BootstrapMessage {
-  const bytes = encodeMessage(type, message);
-  return () => decodeMessage(type, bytes);
+/**
+ * Outside of `loadBootstrap`: what it returns must not hold on to what was read. Text, for encoding to bytes would load
+ * the codec and all types of a bootstrap at every start; what came as bytes has loaded them, and may hold what JSON cannot.
+ */
+function kept(message: BootstrapMessage, binary: boolean): () => BootstrapMessage {
+  if (binary) {
+    const bytes = encodeMessage(type, message);
+    return () => decodeMessage(type, bytes);
+  }
+  const text = JSON.stringify(toJson(type, message));
+  return () => fromJson(type, JSON.parse(text), [], 'held');
 }
 
 /**
@@ -182,5 +189,10 @@ export function loadBootstrap<T>(
   }
   // Every reason not to be ok is a problem, and each of those has thrown.
   if (!decoded.ok) throw new BootstrapError(`error initializing configuration '${name}'`);
-  return { message: kept(message), bootstrap: decoded.value, unsupported: decoded.unsupported, warnings };
+  return {
+    message: kept(message, name.endsWith('.pb')),
+    bootstrap: decoded.value,
+    unsupported: decoded.unsupported,
+    warnings,
+  };
 }
