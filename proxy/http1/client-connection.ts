@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import type { Http1Options } from '../../xds-client/model/http-connection-manager.ts';
 import { keepBytes } from '../http/bytes.ts';
 import type { HeaderMap } from '../http/headers.ts';
+import { Output } from '../http/output.ts';
 import type {
   ClientConnection,
   ClientConnectionHandler,
@@ -20,7 +21,6 @@ import { Http1ClientStream } from './client-stream.ts';
 import { Fault } from './faults.ts';
 import { facts } from './fields.ts';
 import { type HeadLimits, NEED_MORE, PartialHead, REFUSED, scanHead, scanned } from './head-scan.ts';
-import { Output } from './output.ts';
 import { parseResponseHead, responseFault, responseVersion } from './response-head.ts';
 
 export interface Http1ClientOptions extends HeadLimits {

@@ -3,7 +3,7 @@
  * filter or the configuration put into the map are left out.
  */
 import type { HeaderMap, RequestHead } from '../http/headers.ts';
-import type { Output } from './output.ts';
+import type { Output } from '../http/output.ts';
 
 export type HeaderCase = 'lower' | 'proper' | 'preserve';
 

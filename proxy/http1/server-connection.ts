@@ -8,6 +8,7 @@
 import { Buffer } from 'node:buffer';
 import { keepBytes } from '../http/bytes.ts';
 import type { HeaderMap, RequestHead } from '../http/headers.ts';
+import { Output } from '../http/output.ts';
 import type {
   ProtocolFault,
   ResetReason,
@@ -21,7 +22,6 @@ import { Fault } from './faults.ts';
 import { TOKEN } from './field-names.ts';
 import { facts } from './fields.ts';
 import { type HeadLimits, NEED_MORE, PartialHead, REFUSED, scanHead, scanned } from './head-scan.ts';
-import { Output } from './output.ts';
 import { parseRequestHead, type RequestRules, refusedHead, requestFault } from './request-head.ts';
 import { Http1ServerStream } from './server-stream.ts';
 

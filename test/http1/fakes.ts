@@ -1,6 +1,7 @@
 /** Stand-ins for what surrounds a codec: a transport that records, and handlers that write down what they are told. */
 import { Buffer } from 'node:buffer';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../proxy/http/headers.ts';
+import { flushOutputs } from '../../proxy/http/output.ts';
 import type {
   ClientConnectionHandler,
   ClientStreamHandler,
@@ -11,7 +12,6 @@ import type {
   Transport,
 } from '../../proxy/http/stream.ts';
 import { Http1ClientConnection, type Http1ClientOptions } from '../../proxy/http1/client-connection.ts';
-import { flushOutputs } from '../../proxy/http1/output.ts';
 import { Http1ServerConnection, type Http1ServerOptions } from '../../proxy/http1/server-connection.ts';
 import type { Http1Options } from '../../xds-client/model/http-connection-manager.ts';
 import { request, response } from './messages.ts';

@@ -8,9 +8,9 @@
  * that keeps them (TLS always does) is given copies of the exact size from then on.
  */
 import { Buffer } from 'node:buffer';
-import { keepBytes } from '../http/bytes.ts';
-import type { Transport } from '../http/stream.ts';
-import { skipPrintable } from './head-scan.ts';
+import { keepBytes } from './bytes.ts';
+import { skipPrintable } from './printable.ts';
+import type { Transport } from './stream.ts';
 
 const CAPACITY = 64 * 1024;
 /** A chunk of at least this many bytes is written on its own rather than copied. */
@@ -96,6 +96,22 @@ export class Output {
     this.reserve(length);
     shared.set(chunk, used);
     this.end = used += length;
+  }
+
+  /** Makes room for `count` bytes, 64 KiB at most: they go to `buffer` from the returned offset on, and `filled` ends them. */
+  room(count: number): number {
+    this.reserve(count);
+    return used;
+  }
+
+  /** What was written into the room ends before `end`. */
+  filled(end: number): void {
+    this.end = used = end;
+  }
+
+  /** Bytes that wait for the end of the turn. */
+  get gathered(): number {
+    return this.end - this.start;
   }
 
   /** Writes now what would go out at the end of this turn. */
