@@ -1,20 +1,25 @@
 /**
- * The smallest OpenTelemetry collector: takes OTLP over HTTP (protobuf or JSON) and counts spans. It reads the wire format
- * itself because counting needs three nested field numbers: ExportTraceServiceRequest.resource_spans (1),
- * ResourceSpans.scope_spans (2), ScopeSpans.spans (2).
+ * The smallest OpenTelemetry collector: takes OTLP over HTTP (protobuf or JSON), counts spans, and shows the newest trace
+ * at `/trace`.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { readSpans } from './otlp.ts';
+import { Traces, traceText } from './traces.ts';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
-const PATH_TO_SPANS = [1, 2, 2];
 
 export class Collector {
   spans = 0;
+  private readonly traces = new Traces();
   private readonly server: Server;
 
   private constructor(server: Server) {
     this.server = server;
+    server.on('request', (incoming, response) => {
+      if (incoming.method === 'GET') this.show(response);
+      else this.take(incoming, response);
+    });
   }
 
   get port(): number {
@@ -24,22 +29,6 @@ export class Collector {
   static start(): Promise<Collector> {
     const server = createServer();
     const collector = new Collector(server);
-    server.on('request', (incoming, response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      incoming.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MAX_BODY_BYTES) incoming.destroy();
-        else chunks.push(chunk);
-      });
-      incoming.on('end', () => {
-        const json = incoming.headers['content-type']?.startsWith('application/json') ?? false;
-        const body = Buffer.concat(chunks);
-        collector.spans += json ? countJson(body) : countAt(body, PATH_TO_SPANS);
-        response.writeHead(200, { 'content-type': json ? 'application/json' : 'application/x-protobuf' });
-        response.end(json ? '{}' : undefined);
-      });
-    });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(0, '127.0.0.1', () => resolve(collector));
@@ -50,48 +39,33 @@ export class Collector {
     this.server.closeAllConnections();
     this.server.close();
   }
-}
 
-interface OtlpJson {
-  readonly resourceSpans?: readonly { readonly scopeSpans?: readonly { readonly spans?: readonly object[] }[] }[];
-}
-
-function countJson(body: Buffer): number {
-  const request = JSON.parse(body.toString('utf8')) as OtlpJson;
-  let spans = 0;
-  for (const resource of request.resourceSpans ?? []) {
-    for (const scope of resource.scopeSpans ?? []) spans += scope.spans?.length ?? 0;
+  private take(incoming: IncomingMessage, response: ServerResponse): void {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > MAX_BODY_BYTES) incoming.destroy();
+      else chunks.push(chunk);
+    });
+    incoming.on('end', () => {
+      const json = incoming.headers['content-type']?.startsWith('application/json') ?? false;
+      try {
+        const spans = readSpans(Buffer.concat(chunks), json);
+        this.spans += spans.length;
+        for (const span of spans) this.traces.add(span, performance.now());
+      } catch {
+        response.writeHead(400).end('not an OTLP export of traces\n');
+        return;
+      }
+      response.writeHead(200, { 'content-type': json ? 'application/json' : 'application/x-protobuf' });
+      response.end(json ? '{}' : undefined);
+    });
   }
-  return spans;
-}
 
-/** How often the field at the end of `path` occurs in a protobuf message. */
-export function countAt(message: Uint8Array, path: readonly number[]): number {
-  const [field, ...rest] = path;
-  let count = 0;
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    let scale = 1;
-    while (at < message.length) {
-      const byte = message[at++] as number;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-      scale *= 128;
-    }
-    return value;
-  };
-  while (at < message.length) {
-    const tag = varint();
-    const wireType = tag & 7;
-    if (wireType === 0) varint();
-    else if (wireType === 1) at += 8;
-    else if (wireType === 5) at += 4;
-    else if (wireType === 2) {
-      const length = varint();
-      if (tag >>> 3 === field) count += rest.length === 0 ? 1 : countAt(message.subarray(at, at + length), rest);
-      at += length;
-    } else return count;
+  private show(response: ServerResponse): void {
+    const spans = this.traces.newest(performance.now());
+    response.writeHead(spans === undefined ? 404 : 200, { 'content-type': 'text/plain' });
+    response.end(spans === undefined ? 'no trace has arrived yet: one payment in ten is traced\n' : traceText(spans));
   }
-  return count;
 }

@@ -15,6 +15,11 @@ export interface LoadFigures {
   mtls: number;
 }
 
+/** What the services answer: themselves in their row, and whether each was asked over mTLS. */
+interface Answer {
+  readonly hops: readonly { readonly service: string; readonly mtls: boolean }[];
+}
+
 const TIMEOUT_MS = 10_000;
 
 export class Load {
@@ -22,6 +27,8 @@ export class Load {
   /** Milliseconds of every answer since the last `takeLatencies`. */
   private latencies: number[] = [];
   private readonly all: number[] = [];
+  /** Of the payments since the last `takeVersions`: how many each deployment of each service took. */
+  private versions = new Map<string, number>();
   /** What the client believes: payment id to whether it was told that it succeeded. */
   readonly ledger = new Map<string, boolean>();
   readonly failures: string[] = [];
@@ -53,6 +60,13 @@ export class Load {
   takeLatencies(): number[] {
     const taken = this.latencies.sort((a, b) => a - b);
     this.latencies = [];
+    return taken;
+  }
+
+  /** Payments by deployment since the last call. */
+  takeVersions(): ReadonlyMap<string, number> {
+    const taken = this.versions;
+    this.versions = new Map();
     return taken;
   }
 
@@ -100,7 +114,12 @@ export class Load {
           response.on('error', (error) => done(error.message));
           response.on('end', () => {
             if (response.statusCode !== 200) return done(`${response.statusCode} ${text.slice(0, 200)}`);
-            if (everyHopMtls(text)) this.figures.mtls++;
+            const { hops } = JSON.parse(text) as Answer;
+            if (hops.length === 3 && hops.every(({ mtls }) => mtls)) this.figures.mtls++;
+            for (const { service } of hops) {
+              const deployment = service.slice(0, service.lastIndexOf('-'));
+              this.versions.set(deployment, (this.versions.get(deployment) ?? 0) + 1);
+            }
             done(undefined);
           });
         },
@@ -110,11 +129,6 @@ export class Load {
       call.end(JSON.stringify({ id, amount: 100, currency: 'EUR' }));
     });
   }
-}
-
-function everyHopMtls(text: string): boolean {
-  const { hops } = JSON.parse(text) as { readonly hops: readonly { readonly mtls: boolean }[] };
-  return hops.length === 3 && hops.every((hop) => hop.mtls);
 }
 
 /** The value below which `share` of the sorted values lie; 0 of none. */

@@ -56,6 +56,8 @@ export class Supervised {
   private spawn(): ChildProcess {
     const child = spawn(this.spec.command, [...this.spec.args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // Ctrl-C is for the starter, which ends the processes in order.
+      detached: true,
       env: { ...process.env, ...this.spec.env },
     });
     child.stdout?.pipe(this.log, { end: false });

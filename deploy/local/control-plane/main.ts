@@ -42,6 +42,7 @@ class ControlPlane {
   private connected = 0;
   private warnings: readonly string[] = [];
   private readonly refusals: string[] = [];
+  private taken = 0;
   private error: string | undefined;
   private readonly renewals = new Map<string, NodeJS.Timeout>();
 
@@ -81,7 +82,7 @@ class ControlPlane {
       return;
     }
     this.pods = message.pods;
-    this.serve();
+    this.apply(() => this.mesh);
     const nodes = new Set(message.pods.map(nodeId));
     for (const pod of message.pods) if (!this.renewals.has(nodeId(pod))) this.renew(pod);
     for (const [node, timer] of this.renewals) {
@@ -91,27 +92,35 @@ class ControlPlane {
     }
   }
 
-  /** A state of the folder that cannot stand changes nothing; what was served goes on. */
   private read(): void {
+    this.apply(() => readMesh(this.settings.meshFolder));
+  }
+
+  /** A state that cannot stand changes nothing; what was served goes on. */
+  private apply(state: () => Mesh | undefined): void {
     try {
-      this.mesh = readMesh(this.settings.meshFolder);
+      const mesh = state();
+      if (mesh === undefined) return;
+      this.serve(mesh);
+      if (mesh !== this.mesh) this.taken++;
+      this.mesh = mesh;
       this.error = undefined;
-      this.serve();
     } catch (thrown) {
       this.error = thrown instanceof Error ? thrown.message : String(thrown);
     }
   }
 
-  private serve(): void {
-    const { mesh, pods } = this;
-    if (mesh === undefined || pods.length === 0) return;
+  /** Everything is translated before anything is pushed. */
+  private serve(mesh: Mesh): void {
+    const { pods } = this;
     const collector = { cluster: COLLECTOR_CLUSTER, uri: `http://127.0.0.1:${this.settings.collectorPort}/v1/traces` };
     const warnings = new Set(mesh.warnings);
-    for (const pod of pods) {
+    const snapshots = pods.map((pod) => {
       const translation = translate(mesh, pods, pod, { tracingPercent: TRACING_PERCENT, collector });
       for (const warning of translation.warnings) warnings.add(warning);
-      this.server.setSnapshot(encode(translation.snapshot), nodeId(pod));
-    }
+      return { node: nodeId(pod), snapshot: encode(translation.snapshot) };
+    });
+    for (const { node, snapshot } of snapshots) this.server.setSnapshot(snapshot, node);
     this.warnings = [...warnings];
   }
 
@@ -131,6 +140,7 @@ class ControlPlane {
       rejected: this.rejected,
       connected: this.connected,
       warnings: [...this.warnings, ...this.refusals],
+      taken: this.taken,
       error: this.error,
     };
   }

@@ -20,6 +20,8 @@ export interface ControlPlaneStatus {
   readonly connected: number;
   /** What the mesh's YAML made it assume, and what a proxy refused. */
   readonly warnings: readonly string[];
+  /** States of the folder that were taken so far. */
+  readonly taken: number;
   /** Why the newest state of the folder is not served. */
   readonly error: string | undefined;
 }

@@ -26,6 +26,8 @@ function managerFilter(wishes: ManagerWishes, settings: MeshSettings, pod: Pod):
       stream_idle_timeout: '0s',
       tracing: {
         random_sampling: { value: settings.tracingPercent },
+        // The side that took the request and the side that sent it on each get a span.
+        spawn_upstream_span: true,
         provider: {
           name: 'envoy.tracers.opentelemetry',
           typed_config: {

@@ -10,8 +10,24 @@ export interface VirtualHostJson {
   readonly include_request_attempt_count: boolean;
 }
 
-/** Istio's default: what was never processed may be tried twice more. */
-const DEFAULT_RETRIES = { retry_on: 'connect-failure,refused-stream,reset-before-request', num_retries: 2 };
+/**
+ * Istio's default: what was never processed may be tried twice more, elsewhere. A 503 may say just that: a sidecar whose
+ * application cannot be reached says so, and no other 503 to a POST is tried again.
+ */
+const DEFAULT_RETRIES = {
+  retry_on: 'connect-failure,refused-stream,unavailable,cancelled,reset-before-request,retriable-status-codes',
+  retriable_status_codes: [503],
+  num_retries: 2,
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+      },
+    },
+  ],
+  host_selection_retry_max_attempts: 5,
+};
 
 /**
  * The virtual host of a service, or of a VirtualService bound to a gateway. Without a VirtualService everything goes to
@@ -48,6 +64,7 @@ function routesOf(route: HttpRoute, from: VirtualService, port: number, names: N
         route.retries === undefined
           ? DEFAULT_RETRIES
           : {
+              ...DEFAULT_RETRIES,
               retry_on: route.retries.retryOn ?? DEFAULT_RETRIES.retry_on,
               num_retries: route.retries.attempts,
               ...(route.retries.perTryTimeoutMs === undefined

@@ -1,10 +1,11 @@
 /**
  * One payment application: answers a payment, and asks the next service first where there is one. It knows nothing of the
- * mesh but its sidecar's outbound address. Configured by `SERVICE_*` environment variables; talks to its starter over IPC.
+ * mesh but its sidecar's outbound address. Configured by `SERVICE_*` environment variables; tells its starter over IPC when it listens.
  *
  * POST /anything {"id": "..."}  ->  200 {"id", "hops": [{"service", "mtls", "from"}]}
  * POST /-/fail?ms=5000          ->  answers 503 for that long, to see what the mesh makes of it
  */
+import { openSync, writeSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 
 interface Hop {
@@ -26,8 +27,8 @@ const PASSED_ON = ['traceparent', 'tracestate', 'x-request-id', 'idempotency-key
 const MAX_BODY_BYTES = 64 * 1024;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-/** The ledger of this end: how often each payment was processed. */
-const ledger = new Map<string, number>();
+/** The ledger of this end: the id of each payment that was taken, a line each. A file outlives a killed process. */
+const ledger = openSync(process.env.SERVICE_LEDGER ?? '/dev/null', 'a', 0o600);
 let failingUntil = 0;
 
 createServer((incoming, response) => {
@@ -36,9 +37,6 @@ createServer((incoming, response) => {
   });
 }).listen(port, host, () => process.send?.({ type: 'listening' }));
 
-process.on('message', (message: { readonly type?: string }) => {
-  if (message.type === 'ledger') process.send?.({ type: 'ledger', entries: [...ledger] });
-});
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => process.exit(0));
 
@@ -55,7 +53,7 @@ async function answer(incoming: IncomingMessage, response: ServerResponse): Prom
     return;
   }
   const { id } = JSON.parse(body) as { readonly id: string };
-  ledger.set(id, (ledger.get(id) ?? 0) + 1);
+  writeSync(ledger, `${id}\n`);
   const certificate = incoming.headers['x-forwarded-client-cert'];
   const xfcc = Array.isArray(certificate) ? certificate.join(',') : certificate;
   const hop: Hop = { service: name, mtls: xfcc !== undefined, from: /URI=([^;,]+)/.exec(xfcc ?? '')?.[1] };
