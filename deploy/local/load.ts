@@ -21,6 +21,7 @@ interface Answer {
 }
 
 const TIMEOUT_MS = 10_000;
+const FIRST_PAYMENTS = 20;
 
 export class Load {
   readonly figures: LoadFigures = { sent: 0, ok: 0, failed: 0, mtls: 0 };
@@ -34,6 +35,7 @@ export class Load {
   readonly failures: string[] = [];
   private readonly agent = new Agent({ keepAlive: true, maxSockets: 32 });
   private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
   private readonly target: { readonly host: string; readonly port: number };
   private readonly payments: readonly Payment[];
 
@@ -42,12 +44,18 @@ export class Load {
     this.payments = payments;
   }
 
-  start(perSecond: number): void {
-    this.timer = setInterval(() => void this.pay(), 1000 / perSecond);
+  /**
+   * Pays one after the other first, so that every process has opened its connections and has its code compiled before
+   * payments come at their rate. Resolves when they do.
+   */
+  async start(perSecond: number): Promise<void> {
+    for (let first = 0; first < FIRST_PAYMENTS && !this.stopped; first++) await this.pay();
+    if (!this.stopped) this.timer = setInterval(() => void this.pay(), 1000 / perSecond);
   }
 
   /** Stops sending and waits until every payment under way has ended. */
   async stop(): Promise<void> {
+    this.stopped = true;
     clearInterval(this.timer);
     const deadline = Date.now() + TIMEOUT_MS + 1_000;
     while (this.figures.ok + this.figures.failed < this.figures.sent && Date.now() < deadline) {

@@ -27,7 +27,7 @@ async function main(options: DemoOptions): Promise<number> {
   tell(`${headline(run)}\n${suggestions(run, options.mesh)}\n`);
 
   if (options.forMs !== undefined) setTimeout(stopped.resolve, options.forMs);
-  load.start(options.rate);
+  void load.start(options.rate);
   const ticker = setInterval(() => {
     void proxies.refresh().then(() => tell(statusLine(load, proxies, run)));
   }, 1_000);

@@ -1,6 +1,6 @@
 /**
  * The main thread's side of tracing: spans go to their collectors over OTLP. The OpenTelemetry packages take long to
- * load, so they are loaded with the first span of all.
+ * load, so they are loaded with the first span of all, and those of a protocol with the first batch that speaks it.
  */
 import type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
@@ -101,7 +101,7 @@ export class TraceExporter {
     const cluster = provider.kind === 'otlp-grpc' ? provider.service.cluster : provider.cluster;
     const sent = this.options.stats.counter('tracing.opentelemetry.spans_sent');
     const flushed = this.options.stats.counter('tracing.opentelemetry.timer_flushed');
-    let inner: SpanExporter | undefined;
+    let inner: Promise<SpanExporter> | undefined;
     let target = '';
     return {
       export: (spans, done) => {
@@ -116,21 +116,29 @@ export class TraceExporter {
         const host = found.host.includes(':') ? `[${found.host}]` : found.host;
         const next = `http://${host}:${found.port}`;
         if (inner === undefined || next !== target) {
-          inner?.shutdown().catch(() => {});
+          inner?.then((former) => former.shutdown()).catch(() => {});
           inner = modules.makeExporter(provider, next);
           target = next;
         }
-        inner.export(spans, (result) => {
-          if (result.code === modules.ExportResultCode.SUCCESS) sent.add(spans.length);
-          else {
-            this.droppedSpans += spans.length;
-            this.failed(`tracing: cluster "${cluster}" at ${next}: ${result.error?.message ?? 'export failed'}`);
-          }
-          done(result);
-        });
+        const lost = (why: string): void => {
+          this.droppedSpans += spans.length;
+          this.failed(`tracing: cluster "${cluster}" at ${next}: ${why}`);
+        };
+        inner.then(
+          (exporter) =>
+            exporter.export(spans, (result) => {
+              if (result.code === modules.ExportResultCode.SUCCESS) sent.add(spans.length);
+              else lost(result.error?.message ?? 'export failed');
+              done(result);
+            }),
+          (thrown: unknown) => {
+            lost(errorMessage(thrown));
+            done({ code: modules.ExportResultCode.FAILED });
+          },
+        );
       },
-      forceFlush: () => inner?.forceFlush?.() ?? Promise.resolve(),
-      shutdown: () => inner?.shutdown() ?? Promise.resolve(),
+      forceFlush: async () => (await inner)?.forceFlush?.(),
+      shutdown: async () => (await inner)?.shutdown(),
     };
   }
 
@@ -150,38 +158,34 @@ interface Pipeline {
 type Modules = Awaited<ReturnType<typeof loadModules>>;
 
 async function loadModules() {
-  const [
-    { BatchSpanProcessor },
-    { resourceFromAttributes },
-    { ExportResultCode },
-    proto,
-    grpc,
-    { Metadata },
-    { createTraceState },
-  ] = await Promise.all([
-    import('@opentelemetry/sdk-trace'),
-    import('@opentelemetry/resources'),
-    import('@opentelemetry/core'),
-    import('@opentelemetry/exporter-trace-otlp-proto'),
+  const [{ BatchSpanProcessor }, { resourceFromAttributes }, { ExportResultCode }, { createTraceState }] =
+    await Promise.all([
+      import('@opentelemetry/sdk-trace'),
+      import('@opentelemetry/resources'),
+      import('@opentelemetry/core'),
+      import('@opentelemetry/api'),
+    ]);
+  return { BatchSpanProcessor, resourceFromAttributes, ExportResultCode, createTraceState, makeExporter };
+}
+
+async function makeExporter(provider: Provider, url: string): Promise<SpanExporter> {
+  if (provider.kind === 'otlp-http') {
+    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+    const { pathname, search, host } = new URL(provider.uri);
+    const headers = Object.fromEntries(provider.headers.map(({ key, value }) => [key, value]));
+    return new OTLPTraceExporter({
+      url: `${url}${pathname}${search}`,
+      headers: { host, ...headers },
+      timeoutMillis: provider.timeoutMs,
+    });
+  }
+  const [{ OTLPTraceExporter }, { Metadata }] = await Promise.all([
     import('@opentelemetry/exporter-trace-otlp-grpc'),
     import('@grpc/grpc-js'),
-    import('@opentelemetry/api'),
   ]);
-  const makeExporter = (provider: Provider, url: string): SpanExporter => {
-    if (provider.kind === 'otlp-http') {
-      const { pathname, search, host } = new URL(provider.uri);
-      const headers = Object.fromEntries(provider.headers.map(({ key, value }) => [key, value]));
-      return new proto.OTLPTraceExporter({
-        url: `${url}${pathname}${search}`,
-        headers: { host, ...headers },
-        timeoutMillis: provider.timeoutMs,
-      });
-    }
-    const metadata = new Metadata();
-    for (const { key, value } of provider.service.initialMetadata) metadata.add(key, value);
-    return new grpc.OTLPTraceExporter({ url, metadata, timeoutMillis: provider.service.timeoutMs });
-  };
-  return { BatchSpanProcessor, resourceFromAttributes, ExportResultCode, createTraceState, makeExporter };
+  const metadata = new Metadata();
+  for (const { key, value } of provider.service.initialMetadata) metadata.add(key, value);
+  return new OTLPTraceExporter({ url, metadata, timeoutMillis: provider.service.timeoutMs });
 }
 
 const SERVER_KIND = 1;
