@@ -1,5 +1,6 @@
 /** The decoders' questions, answered by the rooms that will use what is decoded: what they cannot use is refused at once. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { unfitFile } from '../certs/source/limits.ts';
 import { certificateError, trustError } from '../certs/validate.ts';
 import type { DecodeChecks } from '../xds-client/decode/checks.ts';
 import type { DataSource } from '../xds-client/model/common.ts';
@@ -52,7 +53,11 @@ function textOf(source: DataSource): string {
 
 function bytesOf(source: DataSource): Buffer {
   if (source.kind === 'inline') return Buffer.from(source.base64, 'base64');
-  if (source.kind === 'file') return readFileSync(source.path);
+  if (source.kind === 'file') {
+    const unfit = unfitFile(statSync(source.path));
+    if (unfit !== undefined) throw new Error(`"${source.path}" ${unfit}`);
+    return readFileSync(source.path);
+  }
   const value = process.env[source.variable];
   if (value === undefined) throw new Error(`the environment variable ${source.variable} is not set`);
   return Buffer.from(value);

@@ -6,10 +6,18 @@ export interface Clock {
   after(ms: number, action: () => void): () => void;
 }
 
+/** Node's timers hold no more, and run at once what is further away. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms, action) => {
-    const timer = setTimeout(action, ms);
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      const step = Math.min(left, MAX_TIMER_MS);
+      timer = setTimeout(() => (left > step ? wait(left - step) : action()), step);
+    };
+    wait(ms);
     return () => clearTimeout(timer);
   },
 };

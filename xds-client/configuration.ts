@@ -164,7 +164,7 @@ export class Configuration {
   }
 
   private deliver(changes: readonly ConfigChange[]): void {
-    this.queue.push(...changes);
+    for (const change of changes) this.queue.push(change);
     if (this.delivering) return;
     this.delivering = true;
     try {

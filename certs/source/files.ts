@@ -4,8 +4,9 @@
  * fits. What served goes on until then.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { unfitFile } from './limits.ts';
 
 /** Contents by the names that the paths were given under. */
 export type FileContents<Name extends string> = { readonly [name in Name]?: Buffer };
@@ -28,8 +29,6 @@ export interface FilesOptions<Name extends string> {
 const RETRIES = 4;
 const RETRY_MS = 100;
 const POLL_MS = 10_000;
-/** TLS material is kilobytes; a bundle of every public authority is 220 KiB. */
-const MAX_BYTES = 1024 * 1024;
 
 export class WatchedFiles<Name extends string> {
   readonly #options: FilesOptions<Name>;
@@ -137,11 +136,12 @@ export class WatchedFiles<Name extends string> {
     for (const name of this.#names()) {
       const path = this.#options.paths[name] ?? '';
       try {
+        const unfit = unfitFile(await stat(path));
+        if (unfit !== undefined) return `"${path}" ${unfit}`;
         contents[name] = await readFile(path);
       } catch (error) {
         return `cannot read "${path}": ${error instanceof Error ? Reflect.get(error, 'code') : 'failed'}`;
       }
-      if ((contents[name]?.length ?? 0) > MAX_BYTES) return `"${path}" has more than ${MAX_BYTES} bytes`;
     }
     const known = this.#accepted;
     if (known !== undefined && this.#names().every((name) => same(known[name], contents[name]))) return undefined;

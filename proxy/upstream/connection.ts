@@ -53,7 +53,10 @@ export abstract class PooledConnection {
     stats.inc(ClusterStat.upstream_cx_total);
     stats.add(ClusterStat.upstream_cx_active, 1);
     host.connectionOpened();
-    this.connectTimer = setTimeout(() => this.onConnectTimeout(), context.config.connectTimeoutMs);
+    this.connectTimer = setTimeout(
+      () => this.onConnectTimeout(),
+      Math.min(context.config.connectTimeoutMs, MAX_TIMER_MS),
+    );
     this.socket.on('error', (error) => this.onError(error));
     // Whoever took the socket over may have ended it: then the peer's FIN was not seen first.
     this.socket.on('close', () => this.terminate(this.socket.readableEnded ? 'remote' : 'local', undefined));

@@ -17,9 +17,11 @@ export function readDataSource(source: MessageObject, ctx: DecodeContext): Buffe
     return Buffer.from(value ?? '');
   }
   try {
-    const { size } = statSync(data.path);
-    if (size <= MAX_FILE_BYTES) return readFileSync(data.path);
-    ctx.error(`file ${data.path} is ${size} bytes, the limit is ${MAX_FILE_BYTES}`, 'filename');
+    const file = statSync(data.path);
+    const { size } = file;
+    if (file.isFile() && size <= MAX_FILE_BYTES) return readFileSync(data.path);
+    if (!file.isFile()) ctx.error(`${data.path} is not a file`, 'filename');
+    else ctx.error(`file ${data.path} is ${size} bytes, the limit is ${MAX_FILE_BYTES}`, 'filename');
   } catch (cause) {
     ctx.error(
       `unable to read file: ${data.path} (${cause instanceof Error ? cause.message : String(cause)})`,

@@ -5,7 +5,7 @@
  */
 import { type FieldDescriptor, hasMessage, type MessageObject, messageFields } from '../../protos/index.ts';
 import { type DecodeContext, declaredSupport, type Support } from './context.ts';
-import { isMessage } from './fields.ts';
+import { isMessage, number } from './fields.ts';
 import { checkValue, type FieldRules, rulesOf } from './rules/rules.ts';
 
 interface FieldPlan {
@@ -17,6 +17,8 @@ interface FieldPlan {
   readonly refused: string | undefined;
   /** With its message's name, as `/unsupported` shows it. */
   readonly qualified: string;
+  /** What holds of every value of the type, whatever the field's own rules say. */
+  readonly inherent: ((value: unknown) => string | undefined) | undefined;
 }
 
 interface Plan {
@@ -44,6 +46,36 @@ function isWellKnown(type: string): boolean {
   return type.startsWith('google.protobuf.');
 }
 
+const REALS = new Set(['double', 'float', 'google.protobuf.DoubleValue', 'google.protobuf.FloatValue']);
+
+/** JSON has no such numbers, and a comparison with them decides nothing. */
+function notFinite(value: unknown): string | undefined {
+  const plain = isMessage(value) ? (value.value ?? 0) : value;
+  return typeof plain === 'number' && !Number.isFinite(plain) ? `must be a finite number, is ${plain}` : undefined;
+}
+
+/** Envoy's limit: nanoseconds within 64 bits. */
+const MAX_SECONDS = 9_223_372_035;
+
+function outOfRange(value: unknown): string | undefined {
+  if (!isMessage(value)) return undefined;
+  const [seconds, nanos] = [number(value, 'seconds'), number(value, 'nanos')];
+  const stands = Math.abs(seconds) <= MAX_SECONDS && Math.abs(nanos) < 1e9 && seconds * nanos >= 0;
+  return stands ? undefined : `Duration out-of-range: seconds: ${seconds} nanos: ${nanos}`;
+}
+
+function inherentCheck(type: string): FieldPlan['inherent'] {
+  if (type === 'google.protobuf.Duration') return outOfRange;
+  return REALS.has(type) ? notFinite : undefined;
+}
+
+/** What is wrong with one value, an element of a list or the field's own. */
+function problemOf(value: unknown, plan: FieldPlan, rules: FieldRules | undefined): string | undefined {
+  const problem = plan.inherent?.(value);
+  if (problem !== undefined || rules === undefined) return problem;
+  return checkValue(unwrapped(value, plan.descriptor.type), rules);
+}
+
 function planField(
   message: string,
   descriptor: FieldDescriptor,
@@ -54,7 +86,9 @@ function planField(
   const ignored = treatment?.ignored[name];
   const refused = treatment?.refused[name];
   const walked = ignored === undefined && refused === undefined && !isWellKnown(type) && hasMessage(type);
-  return { descriptor, nested: walked ? type : undefined, rules, ignored, refused, qualified: `${message}.${name}` };
+  const nested = walked ? type : undefined;
+  const inherent = inherentCheck(type);
+  return { descriptor, nested, rules, ignored, refused, qualified: `${message}.${name}`, inherent };
 }
 
 function planOf(type: string): Plan {
@@ -136,10 +170,8 @@ function unwrapped(value: unknown, type: string): unknown {
 }
 
 function inspectValue(value: unknown, plan: FieldPlan, rules: FieldRules | undefined, ctx: DecodeContext): void {
-  if (rules !== undefined) {
-    const problem = checkValue(unwrapped(value, plan.descriptor.type), rules);
-    if (problem !== undefined) ctx.error(problem);
-  }
+  const problem = problemOf(value, plan, rules);
+  if (problem !== undefined) ctx.error(problem);
   if (plan.nested !== undefined && isMessage(value)) inspect(plan.nested, value, ctx);
 }
 
@@ -153,27 +185,27 @@ function inspectField(value: unknown, plan: FieldPlan, ctx: DecodeContext): void
   if (plan.ignored !== undefined) {
     if (!isIdle(value, descriptor)) ctx.ignore(plan.qualified, plan.ignored, name);
     // A value that cannot stand is wrong even where it does nothing.
-    const problem = rules === undefined ? undefined : checkValue(unwrapped(value, descriptor.type), rules);
+    const problem = problemOf(value, plan, rules);
     if (problem !== undefined) ctx.error(problem, name);
     return;
   }
   if (Array.isArray(value)) {
     checkSequence(value, plan, ctx);
     const items = rules?.repeated?.items as FieldRules | undefined;
-    if (plan.nested === undefined && items === undefined) return;
+    if (plan.nested === undefined && items === undefined && plan.inherent === undefined) return;
     ctx.at(name, () => {
       for (const [index, entry] of value.entries()) ctx.at(index, () => inspectValue(entry, plan, items, ctx));
     });
     return;
   }
   if (descriptor.mapKey !== undefined && isMessage(value)) {
-    if (plan.nested === undefined) return;
+    if (plan.nested === undefined && plan.inherent === undefined) return;
     ctx.at(name, () => {
       for (const [key, entry] of Object.entries(value)) ctx.atKey(key, () => inspectValue(entry, plan, undefined, ctx));
     });
     return;
   }
-  if (plan.nested === undefined && rules === undefined) return;
+  if (plan.nested === undefined && rules === undefined && plan.inherent === undefined) return;
   ctx.at(name, () => inspectValue(value, plan, rules, ctx));
 }
 

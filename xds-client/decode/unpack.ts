@@ -22,7 +22,10 @@ export function messageName(typeUrl: string): string {
 
 function decodeBytes(type: string, bytes: Buffer, ctx: DecodeContext): MessageObject | undefined {
   try {
-    return decodeMessage(type, bytes);
+    const decoded = decodeMessage(type, bytes);
+    // It reads the bytes more strictly: the decoder takes a text that is cut off for a shorter one.
+    noteUnknownFields(type, bytes, ctx);
+    return decoded;
   } catch (cause) {
     ctx.error(`is not a valid ${type}: ${cause instanceof Error ? cause.message : String(cause)}`);
     return undefined;
@@ -45,9 +48,7 @@ export function typeNameOf(config: Any, ctx: DecodeContext): string | undefined 
 export function configOf(config: Any, type: string, ctx: DecodeContext): MessageObject | undefined {
   const outer = messageName(config.type_url);
   if (!TYPED_STRUCTS.has(outer)) {
-    const decoded = decodeBytes(type, config.value, ctx);
-    if (decoded !== undefined) noteUnknownFields(type, config.value, ctx);
-    return decoded;
+    return decodeBytes(type, config.value, ctx);
   }
   const wrapper = decodeBytes(outer, config.value, ctx);
   if (wrapper === undefined) return undefined;
