@@ -281,6 +281,7 @@ export class App {
     this.spentMemory.configured();
     this.xdsStatistics.changes(changes);
     for (const change of changes) {
+      if (change.type === 'listener') this.exporter.prepare(change.listener);
       applyChange(change, {
         broadcast: (message) => this.pool.broadcast(message),
         directory: this.directory,

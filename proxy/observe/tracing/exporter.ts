@@ -1,9 +1,11 @@
 /**
  * The main thread's side of tracing: spans go to their collectors over OTLP. The OpenTelemetry packages take long to
- * load, so they are loaded with the first span of all, and those of a protocol with the first batch that speaks it.
+ * load, so only those of a protocol that is spoken are, and after the start: when a listener that traces is there, or with
+ * the first span.
  */
 import type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { Tracing } from '../../../xds-client/model/http-connection-manager.ts';
+import type { Listener } from '../../../xds-client/model/listener.ts';
 import { errorMessage } from '../../errors.ts';
 import type { StatsStore } from '../stats/contract.ts';
 import type { SpanRecord } from './contract.ts';
@@ -13,6 +15,8 @@ export type Provider = NonNullable<Tracing['provider']>;
 /** Spans held for all collectors together while they are slow or the packages load. */
 export const QUEUE_SPANS = 8192;
 const FLUSH_MS = 1000;
+/** A start has better things to do first. */
+const PREPARE_AFTER_MS = 250;
 
 export interface ExportTarget {
   readonly host: string;
@@ -54,6 +58,20 @@ export class TraceExporter {
       if (this.waiting.length < QUEUE_SPANS) this.waiting.push(span);
       else this.droppedSpans++;
     }
+    this.load();
+  }
+
+  /** Soon loads what the listener's spans need, so that no traced request has to wait while it is done. */
+  prepare(listener: Listener): void {
+    const kinds = providersOf(listener).map(({ kind }) => kind);
+    if (kinds.length === 0) return;
+    setTimeout(() => {
+      this.load();
+      for (const kind of kinds) protocols[kind]().catch(() => {});
+    }, PREPARE_AFTER_MS).unref();
+  }
+
+  private load(): void {
     if (this.modules !== undefined) return;
     this.modules = loadModules();
     this.modules.then(
@@ -168,9 +186,23 @@ async function loadModules() {
   return { BatchSpanProcessor, resourceFromAttributes, ExportResultCode, createTraceState, makeExporter };
 }
 
+/** The packages of each protocol. */
+const protocols = {
+  'otlp-http': () => import('@opentelemetry/exporter-trace-otlp-proto'),
+  'otlp-grpc': () => Promise.all([import('@opentelemetry/exporter-trace-otlp-grpc'), import('@grpc/grpc-js')]),
+} as const;
+
+function providersOf({ filterChains, defaultFilterChain }: Listener): Provider[] {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  return chains
+    .flatMap(({ filters }) => filters)
+    .flatMap((filter) => (filter.kind === 'http-connection-manager' ? [filter.config.tracing?.provider] : []))
+    .filter((provider) => provider !== undefined);
+}
+
 async function makeExporter(provider: Provider, url: string): Promise<SpanExporter> {
   if (provider.kind === 'otlp-http') {
-    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+    const { OTLPTraceExporter } = await protocols[provider.kind]();
     const { pathname, search, host } = new URL(provider.uri);
     const headers = Object.fromEntries(provider.headers.map(({ key, value }) => [key, value]));
     return new OTLPTraceExporter({
@@ -179,10 +211,7 @@ async function makeExporter(provider: Provider, url: string): Promise<SpanExport
       timeoutMillis: provider.timeoutMs,
     });
   }
-  const [{ OTLPTraceExporter }, { Metadata }] = await Promise.all([
-    import('@opentelemetry/exporter-trace-otlp-grpc'),
-    import('@grpc/grpc-js'),
-  ]);
+  const [{ OTLPTraceExporter }, { Metadata }] = await protocols[provider.kind]();
   const metadata = new Metadata();
   for (const { key, value } of provider.service.initialMetadata) metadata.add(key, value);
   return new OTLPTraceExporter({ url, metadata, timeoutMillis: provider.service.timeoutMs });
