@@ -3,6 +3,7 @@ import type { Listener } from '../xds-client/model/listener.ts';
 import { WorkerClusterTable } from './cluster/table.ts';
 import { HttpConnectionManagerFactory } from './filters/network/http-connection-manager/manager.ts';
 import { TcpProxyFactory } from './filters/network/tcp-proxy/factory.ts';
+import { tellInternalFaults } from './http/internal-fault.ts';
 import { WorkerListeners } from './listener/worker-listeners.ts';
 import { createLog, type Log } from './log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -54,6 +55,8 @@ export class DataPlane {
       componentLevels: settings.componentLogLevels,
       sink: ({ level, component, message, fields }) => post({ type: 'log', level, component, message, fields }),
     });
+    const faults = this.log.component('main');
+    tellInternalFaults((message) => faults.error({}, message));
     this.stats = new WorkerStats((json, buffers) => post({ type: 'stats', json, buffers }));
     this.lines = new LineQueue((sink, lines) => post({ type: 'access-log', sink, lines }));
     this.spans = new SpanQueue((spans) => post({ type: 'spans', spans }));

@@ -7,6 +7,8 @@
  * in the wheel and looks at its deadline when its slot comes, so that moving it is one store.
  */
 
+import { internalFault } from './http/internal-fault.ts';
+
 export const TICK_MS = 10;
 const SLOTS = 512;
 const MASK = SLOTS - 1;
@@ -171,7 +173,12 @@ export class TimerWheel {
         continue;
       }
       timer.deadline = Number.POSITIVE_INFINITY;
-      timer.target.onTimer(timer.kind);
+      try {
+        timer.target.onTimer(timer.kind);
+      } catch (error) {
+        // The other timers of the tick are other requests'.
+        internalFault('a timer', error);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** A connection with an HTTP codec on it: bytes to the codec and back, streams counted, idleness timed. */
 
 import { ClusterStat } from '../cluster/stats.ts';
+import { internalFault } from '../http/internal-fault.ts';
 import type {
   ClientConnection,
   ClientConnectionHandler,
@@ -154,14 +155,32 @@ export class HttpConnection
       this.close();
       return;
     }
-    this.codec.receive(chunk);
+    try {
+      this.codec.receive(chunk);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** An exception that nobody expects: this connection is in no known state and is not used any more. */
+  private failed(error: unknown): void {
+    internalFault('a connection to an endpoint', error);
+    try {
+      this.close();
+    } catch (again) {
+      internalFault('what it carried', again);
+    }
   }
 
   private onEnd(): void {
     if (this.closed) return;
     this.ending = true;
     this.draining = true;
-    if (this.activeStreams > 0) this.codec.receiveEnd();
+    try {
+      if (this.activeStreams > 0) this.codec.receiveEnd();
+    } catch (error) {
+      this.failed(error);
+    }
     this.ending = false;
     // A reader that paused has not seen everything yet: then the stream's end ends the connection.
     if (this.activeStreams === 0) this.terminate('remote', undefined);

@@ -5,9 +5,10 @@
  */
 import type { ExtensionConfig, Json } from '../../../xds-client/model/common.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../http/headers.ts';
+import { internalFault } from '../../http/internal-fault.ts';
 import type { ResetReason } from '../../http/stream.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
-import type { FilterCallbacks, FilterStatus, HttpFilter, HttpFilterInstance } from './contract.ts';
+import { type FilterCallbacks, type FilterStatus, type HttpFilter, type HttpFilterInstance, STOP } from './contract.ts';
 import { Lane, type LanePort } from './lane.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from './stream-ends.ts';
 
@@ -21,6 +22,8 @@ export interface ChainFilter {
 export interface ChainOwner extends ResponseSink {
   clearRouteCache(): void;
   perRouteConfig(filterName: string): ExtensionConfig | undefined;
+  /** A filter has thrown: the request ends here. */
+  failed(error: unknown): void;
 }
 
 /** Makes the last sink, the router's stream, given its response's end. */
@@ -65,7 +68,13 @@ export class ChainRun implements RequestSink, ResponseSink {
   onDestroy(): void {
     if (this.over) return;
     this.over = true;
-    for (const place of this.places) place.filter.onDestroy?.();
+    for (const place of this.places) {
+      try {
+        place.filter.onDestroy?.();
+      } catch (error) {
+        internalFault(`the end of filter "${place.name}"`, error);
+      }
+    }
     this.terminal.onDestroy();
   }
 
@@ -111,11 +120,23 @@ export class ChainRun implements RequestSink, ResponseSink {
   /** Every filter sees a local reply's head on its way out; none can hold it. Called by the connection manager. */
   filterLocalReply(head: ResponseHead, end: boolean): void {
     this.replying = true;
-    for (let i = this.places.length - 1; i >= 0; i--) (this.places[i] as Place).filter.onResponseHead?.(head, end);
+    for (let i = this.places.length - 1; i >= 0; i--) {
+      const place = this.places[i] as Place;
+      try {
+        place.filter.onResponseHead?.(head, end);
+      } catch (error) {
+        internalFault(`filter "${place.name}" at a local reply`, error);
+      }
+    }
   }
 
   resetStream(reason: ResetReason): void {
     this.owner.resetStream(reason);
+  }
+
+  failed(error: unknown): FilterStatus {
+    this.owner.failed(error);
+    return STOP;
   }
 
   pauseRequest(): void {
@@ -139,15 +160,27 @@ class RequestPort implements LanePort<RequestHead> {
   }
 
   callHead(index: number, head: RequestHead, end: boolean): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onRequestHead?.(head, end);
+    try {
+      return (this.run.places[index] as Place).filter.onRequestHead?.(head, end);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   callData(index: number, chunk: Buffer, end: boolean): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onRequestData?.(chunk, end);
+    try {
+      return (this.run.places[index] as Place).filter.onRequestData?.(chunk, end);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   callTrailers(index: number, trailers: HeaderMap): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onRequestTrailers?.(trailers);
+    try {
+      return (this.run.places[index] as Place).filter.onRequestTrailers?.(trailers);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   sinkHead(head: RequestHead, end: boolean): boolean {
@@ -181,15 +214,27 @@ class ResponsePort implements LanePort<ResponseHead> {
   }
 
   callHead(index: number, head: ResponseHead, end: boolean): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onResponseHead?.(head, end);
+    try {
+      return (this.run.places[index] as Place).filter.onResponseHead?.(head, end);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   callData(index: number, chunk: Buffer, end: boolean): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onResponseData?.(chunk, end);
+    try {
+      return (this.run.places[index] as Place).filter.onResponseData?.(chunk, end);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   callTrailers(index: number, trailers: HeaderMap): FilterStatus | undefined {
-    return (this.run.places[index] as Place).filter.onResponseTrailers?.(trailers);
+    try {
+      return (this.run.places[index] as Place).filter.onResponseTrailers?.(trailers);
+    } catch (error) {
+      return this.run.failed(error);
+    }
   }
 
   sinkHead(head: ResponseHead, end: boolean): boolean {
@@ -216,8 +261,8 @@ class ResponsePort implements LanePort<ResponseHead> {
 /** A filter's seat in one request's chain: what it is given as its callbacks. */
 class Place implements FilterCallbacks {
   readonly filter: HttpFilter;
+  readonly name: string;
   private readonly run: ChainRun;
-  private readonly name: string;
   private readonly index: number;
 
   constructor(run: ChainRun, filter: ChainFilter, index: number) {
@@ -232,11 +277,19 @@ class Place implements FilterCallbacks {
   }
 
   continueRequest(): void {
-    this.run.request.continueFrom(this.index);
+    try {
+      this.run.request.continueFrom(this.index);
+    } catch (error) {
+      this.run.failed(error);
+    }
   }
 
   continueResponse(): void {
-    this.run.response.continueFrom(this.index);
+    try {
+      this.run.response.continueFrom(this.index);
+    } catch (error) {
+      this.run.failed(error);
+    }
   }
 
   sendLocalReply(

@@ -8,6 +8,7 @@
 import type { ExtensionConfig } from '../../../../xds-client/model/common.ts';
 import type { HeaderMap, ResponseHead } from '../../../http/headers.ts';
 import { HeaderMap as Headers } from '../../../http/headers.ts';
+import { internalFault } from '../../../http/internal-fault.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import { UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
@@ -91,7 +92,34 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     stats.add(RQ_ACTIVE, 1);
   }
 
+  /** What throws is given up alone: each entrance catches. */
   start(end: boolean): void {
+    try {
+      this.begin(end);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** An exception that nobody expects, out of a filter or our own code: 500 while nothing was sent, a reset afterwards. */
+  failed(error: unknown): void {
+    internalFault('a request', error);
+    if (this.over) return;
+    const { sink } = this;
+    // Whoever threw is not asked again.
+    this.sink = undefined;
+    this.chain = undefined;
+    this.replying = false;
+    try {
+      sink?.onDestroy();
+      this.sendLocalReply(500, 'Internal Server Error', 'internal_error');
+    } catch (again) {
+      internalFault('its connection', again);
+      this.connection.destroy();
+    }
+  }
+
+  private begin(end: boolean): void {
     const { manager, info } = this;
     const head = info.request;
     const { config } = manager;
@@ -150,14 +178,24 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.info.requestBodyBytes += chunk.length;
     if (end) this.endRequest();
     else this.touch();
-    if (!this.replying) this.sink?.onRequestData(chunk, end);
+    if (this.replying) return;
+    try {
+      this.sink?.onRequestData(chunk, end);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   onTrailers(trailers: HeaderMap): void {
     if (this.over) return;
     this.info.requestTrailers = trailers;
     this.endRequest();
-    if (!this.replying) this.sink?.onRequestTrailers(trailers);
+    if (this.replying) return;
+    try {
+      this.sink?.onRequestTrailers(trailers);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   onReset(reason: ResetReason): void {
@@ -224,10 +262,15 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
 
   sendHead(head: ResponseHead, end: boolean): boolean {
     if (this.over || this.headSent) return true;
-    this.prepareHead(head);
-    if (end) this.finish(false);
-    else this.touch();
-    return this.stream.sendHead(head, end);
+    try {
+      this.prepareHead(head);
+      if (end) this.finish(false);
+      else this.touch();
+      return this.stream.sendHead(head, end);
+    } catch (error) {
+      this.failed(error);
+      return true;
+    }
   }
 
   sendData(chunk: Buffer, end: boolean): boolean {
@@ -306,6 +349,14 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
 
   onTimer(kind: number): void {
     if (this.over) return;
+    try {
+      this.ranOut(kind);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private ranOut(kind: number): void {
     const { stats } = this.manager;
     const { info } = this;
     if (kind === REQUEST_TIMEOUT) {

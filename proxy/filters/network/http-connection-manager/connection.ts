@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
+import { internalFault } from '../../../http/internal-fault.ts';
 import type {
   ProtocolFault,
   ServerConnection,
@@ -115,7 +116,13 @@ export class HttpConnection
     socket.on('error', () => {
       // 'close' follows and does the work.
     });
-    socket.on('close', () => this.onClosed());
+    socket.on('close', () => {
+      try {
+        this.onClosed();
+      } catch (error) {
+        internalFault('its requests', error);
+      }
+    });
     if (socket.destroyed) {
       this.onClosed();
       return;
@@ -355,7 +362,21 @@ export class HttpConnection
       this.start(protocol);
     }
     if (this.streams.size === 0 && manager.config.requestHeadersTimeoutMs > 0) this.limitHeaders();
-    this.codec?.receive(bytes);
+    try {
+      this.codec?.receive(bytes);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** An exception that nobody expects: the codec is in no known state, so nothing more can be read or said here. */
+  private failed(error: unknown): void {
+    internalFault('a connection', error);
+    try {
+      this.destroy();
+    } catch (again) {
+      internalFault('its requests', again);
+    }
   }
 
   private limitHeaders(): void {
@@ -368,7 +389,13 @@ export class HttpConnection
   private onEnd(): void {
     if (this.closed) return;
     if (this.codec === undefined) this.socket.destroy();
-    else this.codec.receiveEnd();
+    else {
+      try {
+        this.codec.receiveEnd();
+      } catch (error) {
+        this.failed(error);
+      }
+    }
     // With our side ended too the socket closes by itself; with nothing under way ours ends now.
     if (!this.closed && this.streams.size === 0 && !this.socket.writableEnded) this.socket.end();
   }
