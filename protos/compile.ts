@@ -32,7 +32,9 @@ function write(path: string, text: string): void {
 }
 
 const file: DescriptorFile = parseProtos(wanted(), includeDirs);
-rmSync(generated, { recursive: true, force: true });
-for (const [path, text] of typeFiles(file)) write(join(generated, path), text);
+const types = typeFiles(file);
+for (const [path, text] of types) write(join(generated, path), text);
 // Last: it says that the rest is there.
 write(fileURLToPath(descriptorFileUrl), JSON.stringify(file));
+// Not before: a Tollway may start while an install goes over it.
+for (const path of globSync('**/*.d.ts', { cwd: generated })) if (!types.has(path)) rmSync(join(generated, path));

@@ -46,7 +46,7 @@ export class ControlPlaneProcess {
           MESH_COLLECTOR_PORT: String(options.collectorPort),
         },
         restartAfterMs: RESTART_MS,
-        onStart: (child) => child.send({ type: 'pods', pods: this.pods } satisfies ToControlPlane),
+        onStart: (child) => child.send({ type: 'pods', pods: this.pods } satisfies ToControlPlane, () => undefined),
         onExit: (code, signal) => this.gone(signal ?? `exit code ${code}`),
         onMessage: (message) => this.take(message as FromControlPlane),
       },

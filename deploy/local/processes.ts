@@ -1,5 +1,5 @@
 /** Starts the mesh's processes, starts those again that die, and ends them all. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type Serializable, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 
@@ -33,11 +33,13 @@ export class Supervised {
   }
 
   get running(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
+    const { pid, exitCode, signalCode } = this.child;
+    return pid !== undefined && exitCode === null && signalCode === null;
   }
 
-  send(message: object): void {
-    if (this.running && this.child.connected) this.child.send(message);
+  /** A process that is just ending does not get it: what starts after it is told by `onStart`. */
+  send(message: Serializable): void {
+    if (this.running && this.child.connected) this.child.send(message, () => undefined);
   }
 
   /** Ends the process for good: SIGTERM, then SIGKILL when it does not go. */
@@ -63,6 +65,8 @@ export class Supervised {
     child.stdout?.pipe(this.log, { end: false });
     child.stderr?.pipe(this.log, { end: false });
     child.on('message', (message) => this.spec.onMessage?.(message));
+    // A command that cannot be run, mostly.
+    child.on('error', (error) => this.log.write(`${this.spec.command}: ${error.message}\n`));
     child.on('exit', (code, signal) => {
       this.spec.onExit?.(code, signal);
       if (this.stopping) return;
