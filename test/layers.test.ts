@@ -210,6 +210,22 @@ test('there are no import cycles', () => {
   assert.deepEqual(cycles, []);
 });
 
+/** The rows of ARCHITECTURE.md's table as the rooms above have them. */
+function tableRow(room: string, allowed: readonly string[]): string {
+  const shown = allowed.map((to) => (to.startsWith('proxy/') ? `\`${to.slice(6)}\`` : `\`${to}/\``));
+  return `| \`${room.slice(6)}\` | ${shown.join(', ') || 'nothing else'} |`;
+}
+
+test('ARCHITECTURE.md says which room may import which', () => {
+  const text = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
+  const table = text.slice(text.indexOf('| room in `proxy/` | may import |'), text.indexOf('Open to all are'));
+  const rows = table.split('\n').flatMap((line) => (line.trim().startsWith('| `') ? [line.trim()] : []));
+  assert.deepEqual(
+    rows,
+    Object.entries(ROOMS).map(([room, allowed]) => tableRow(room, allowed)),
+  );
+});
+
 test('the reader of imports sees the forms that the code uses', () => {
   assert.ok(all.length > 40, `only ${all.length} imports were found: the reader is broken`);
   assert.ok(all.some(({ typeOnly }) => typeOnly) && all.some(({ to }) => to === undefined));
