@@ -134,6 +134,8 @@ export interface ClientConnectionHandler {
   onStreamEnd(reusable: boolean): void;
   /** The peer asked for no new streams (GOAWAY, `Connection: close`); open ones go on. */
   onGoAway(): void;
+  /** `availableStreams` may have grown without a stream's end: the peer allows more. HTTP/2 alone says so. */
+  onRoom?(): void;
   /** The peer broke the protocol; the transport is to be destroyed. */
   onFault(fault: ProtocolFault): void;
 }
