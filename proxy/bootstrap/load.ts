@@ -8,6 +8,7 @@ import type { Bootstrap as BootstrapMessage } from '../../protos/generated/envoy
 import { decodeMessage, encodeMessage, fromJson, type JsonProblem, mergeMessage, toJson } from '../../protos/index.ts';
 import type { Decoded, UnsupportedField } from '../../xds-client/decode/context.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
+import { hasDuplicateKeys } from './duplicate-keys.ts';
 import { locate } from './locate.ts';
 import { type Place, readYaml, type YamlNode } from './yaml-file.ts';
 
@@ -15,6 +16,8 @@ const type = 'envoy.config.bootstrap.v3.Bootstrap';
 /** Larger than any bootstrap; smaller than what would hold up the start for seconds. */
 const maxBytes = 64 * 1024 * 1024;
 const inline = '--config-yaml';
+/** Of problems that a refusal lists. */
+const maxLines = 100;
 
 export interface BootstrapSource {
   readonly configPath: string | undefined;
@@ -94,8 +97,15 @@ function fromJsonText(file: string, text: string): Part {
   } catch {
     return fromText(file, text);
   }
+  // Refused there, with the line.
+  if (hasDuplicateKeys(text)) return fromText(file, text);
   const problems: JsonProblem[] = [];
-  return { message: fromJson(type, json, problems, 'held'), node: () => readYaml(file, text), problems };
+  let node: YamlNode | undefined;
+  const places = (): YamlNode => {
+    node ??= readYaml(file, text);
+    return node;
+  };
+  return { message: fromJson(type, json, problems, 'held'), node: places, problems };
 }
 
 function readFile(path: string): Part {
@@ -184,7 +194,9 @@ export function loadBootstrap<T>(
   const unnamed = nodeProblem(message);
   const name = source.configPath ?? inline;
   if (problems.length > 0 || unnamed !== undefined) {
-    const lines = [...problems.map(problemText), ...(unnamed === undefined ? [] : [unnamed])];
+    const lines = problems.slice(0, maxLines).map(problemText);
+    if (problems.length > maxLines) lines.push(`and ${problems.length - maxLines} more`);
+    if (unnamed !== undefined) lines.push(unnamed);
     throw new BootstrapError(`error initializing configuration '${name}': ${lines.join('\n')}`, problems);
   }
   // Every reason not to be ok is a problem, and each of those has thrown.

@@ -24,6 +24,8 @@ export interface YamlNode {
 /** Aliases of aliases grow without end: this many values may come from them. */
 const maxAliased = 200_000;
 const maxDepth = 200;
+/** More brackets, dashes or indentation than this stands open nowhere; the parser would run out of stack or memory over it. */
+const maxOpen = 500;
 
 const truths: ReadonlySet<string> = new Set(['y', 'yes', 'true', 'on']);
 const untruths: ReadonlySet<string> = new Set(['n', 'no', 'false', 'off']);
@@ -56,6 +58,32 @@ function signed(text: string, radix: number): number {
   return (text.startsWith('-') ? -1 : 1) * Number.parseInt(digits, radix);
 }
 
+const newline = 10;
+const space = 32;
+
+/**
+ * Where more stands open than can be read; -1 for nowhere. A rough count, for quotes are not looked at: closing brackets
+ * take back opening ones, and a line's indentation is a level a column.
+ */
+function tooDeepAt(text: string): number {
+  let open = 0;
+  let column = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === newline) {
+      column = 0;
+      continue;
+    }
+    // `- - - x`, `? ? x` and indentation: each level has a column of its own.
+    if (column >= 0 && (code === space || code === 45 || code === 63)) column++;
+    else column = -1;
+    if (code === 91 || code === 123) open++;
+    else if ((code === 93 || code === 125) && open > 0) open--;
+    if (open > maxOpen || column > 2 * maxOpen) return at;
+  }
+  return -1;
+}
+
 class Builder {
   private readonly file: string;
   private readonly lines = new LineCounter();
@@ -65,12 +93,25 @@ class Builder {
 
   constructor(file: string, text: string) {
     this.file = file;
-    this.document = parseDocument(text, { lineCounter: this.lines, keepSourceTokens: false, prettyErrors: false });
+    const deep = tooDeepAt(text);
+    if (deep >= 0) {
+      const before = text.slice(0, deep).split('\n');
+      const place = `${file}:${before.length}:${(before.at(-1) ?? '').length + 1}`;
+      throw new ProxyError('bootstrap-invalid', `${place}: is nested deeper than ${maxDepth}`);
+    }
+    this.document = parseDocument(text, {
+      lineCounter: this.lines,
+      keepSourceTokens: false,
+      prettyErrors: false,
+      // Its own check compares each with each.
+      uniqueKeys: false,
+    });
   }
 
   root(): YamlNode {
-    const errors = this.document.errors.map((error) => `${this.at(error.pos[0])}: ${error.message}`);
-    if (errors.length > 0) throw new ProxyError('bootstrap-invalid', errors.slice(0, 10).join('\n'));
+    const { errors } = this.document;
+    const told = errors.slice(0, 10).map(({ pos, message }) => `${this.at(pos[0])}: ${message.slice(0, 500)}`);
+    if (told.length > 0) throw new ProxyError('bootstrap-invalid', told.join('\n'));
     return this.node(this.document.contents, this.place(0), 0);
   }
 
@@ -122,6 +163,14 @@ class Builder {
     for (const { key, value } of pairs) {
       if (isScalar(key) && key.tag === '!ignore') continue;
       const name = isScalar(key) ? (key.source ?? String(key.value)) : String(key);
+      if (entries.has(name)) {
+        const { file, line, column } = this.itemPlace(key, place);
+        const shown = name.length > 100 ? `${name.slice(0, 100)}...` : name;
+        throw new ProxyError(
+          'bootstrap-invalid',
+          `${file}:${line}:${column}: Map keys must be unique, "${shown}" is not`,
+        );
+      }
       const node = this.node(value, this.itemPlace(key, place), depth + 1);
       entries.set(name, node);
       Object.defineProperty(json, name, { value: node.json, enumerable: true, configurable: true, writable: true });
