@@ -21,7 +21,7 @@ interface Answer {
 }
 
 const TIMEOUT_MS = 10_000;
-const FIRST_PAYMENTS = 20;
+const WARM_UP_MS = 1_500;
 
 export class Load {
   readonly figures: LoadFigures = { sent: 0, ok: 0, failed: 0, mtls: 0 };
@@ -45,12 +45,16 @@ export class Load {
   }
 
   /**
-   * Pays one after the other first, so that every process has opened its connections and has its code compiled before
-   * payments come at their rate. Resolves when they do.
+   * Pays one after the other first, while every process opens its connections and compiles its code, and collects what its
+   * start left behind; then at the rate, whatever the answers take. Resolves when that begins.
    */
   async start(perSecond: number): Promise<void> {
-    for (let first = 0; first < FIRST_PAYMENTS && !this.stopped; first++) await this.pay();
-    if (!this.stopped) this.timer = setInterval(() => void this.pay(), 1000 / perSecond);
+    const everyMs = 1000 / perSecond;
+    const until = performance.now() + WARM_UP_MS;
+    while (!this.stopped && performance.now() < until) {
+      await Promise.all([this.pay(), new Promise((resolve) => setTimeout(resolve, everyMs))]);
+    }
+    if (!this.stopped) this.timer = setInterval(() => void this.pay(), everyMs);
   }
 
   /** Stops sending and waits until every payment under way has ended. */
