@@ -8,6 +8,7 @@ import { Configuration } from '../xds-client/configuration.ts';
 import { resourceDecoder } from '../xds-client/decode-resource.ts';
 import type { XdsEvent } from '../xds-client/events.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
+import type { Listener } from '../xds-client/model/listener.ts';
 import { nodeMessage } from '../xds-client/node-message.ts';
 import { XdsStatistics } from '../xds-client/statistics.ts';
 import { AdminServer } from './admin/server.ts';
@@ -78,6 +79,8 @@ export class App {
   private readonly xdsStatistics: XdsStatistics;
   private readonly spentMemory = spentMemory(() => this.pool.broadcast({ type: 'settled' }));
   private readonly log: ComponentLog;
+  /** Sent again to the workers because what should have replaced them failed. */
+  private readonly restored = new Set<Listener>();
   private admin: AdminServer | undefined;
   private initialized = false;
   private draining = false;
@@ -142,7 +145,10 @@ export class App {
     this.board = new ListenerBoard(this.pool.size, {
       post: (worker, message) => this.pool.post(worker, message),
       // Once a worker, as it was made once a worker.
-      up: () => {
+      up: (listener, replaced) => {
+        if (replaced) this.releaseTlsMaterial([{ type: 'listener', name: listener.name, listener }]);
+        // It served all the time.
+        if (this.restored.delete(listener)) return;
         for (let i = 0; i < this.pool.size; i++) this.named.inc('listener_manager.listener_create_success');
       },
       failed: (listener, message, serving) => {
@@ -151,7 +157,11 @@ export class App {
         if (bootstrap.listeners.some(({ name }) => name === listener.name)) {
           this.log.critical({}, `listener "${listener.name}" of the bootstrap cannot serve: ${message}`);
           context.exit(1);
-        } else this.configuration.listenerFailed(listener.name, message, serving);
+          return;
+        }
+        const served = serving ? this.board.served(listener.name) : undefined;
+        if (served !== undefined) this.restored.add(served);
+        this.configuration.listenerFailed(listener.name, message, served);
       },
       settled: () => this.maybeLive(),
     });
@@ -296,9 +306,14 @@ export class App {
         drainMs: this.context.options.drainTimeS * 1000,
       });
     }
+    this.releaseTlsMaterial(changes);
+  }
+
+  private releaseTlsMaterial(changes: readonly ConfigChange[]): void {
     releaseTlsMaterial(changes, this.secrets, {
       broadcast: (message) => this.pool.broadcast(message),
       configuration: () => this.configuration,
+      served: () => this.board.allServed(),
     });
   }
 

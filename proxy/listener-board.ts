@@ -14,7 +14,8 @@ export interface BoardListener {
 
 export interface BoardEvents {
   post(worker: number, message: ToWorker): void;
-  up(listener: Listener): void;
+  /** `replaced`: another listener of that name served before. */
+  up(listener: Listener, replaced: boolean): void;
   /** `message` says why. `serving`: a listener of that name served before, and goes on. */
   failed(listener: Listener, message: string, serving: boolean): void;
   /** No listener waits for an answer. */
@@ -38,6 +39,8 @@ export class ListenerBoard {
   /** Answers come in the order of the questions, so each name has a queue. */
   private readonly waiting = new Map<string, Waiting[]>();
   private readonly bound = new Map<string, BoardListener>();
+  /** What the bound ones serve: not what the configuration says while a change is on its way to the workers. */
+  private readonly serving = new Map<string, Listener>();
 
   constructor(workers: number, events: BoardEvents) {
     this.workers = Array.from({ length: workers }, (_, worker) => worker);
@@ -60,6 +63,7 @@ export class ListenerBoard {
 
   remove(name: string, drainMs: number): void {
     this.bound.delete(name);
+    this.serving.delete(name);
     // Who has not been asked yet would otherwise be asked after the removal.
     for (const one of this.waiting.get(name) ?? []) {
       for (const worker of one.followers) one.left.delete(worker);
@@ -94,7 +98,9 @@ export class ListenerBoard {
         addresses: one.addresses.map(addressOf),
         inbound: one.listener.trafficDirection === 'inbound',
       });
-      this.events.up(one.listener);
+      const replaced = this.serving.has(message.name);
+      this.serving.set(message.name, one.listener);
+      this.events.up(one.listener, replaced);
     } else this.events.failed(one.listener, one.failure, this.bound.has(message.name));
     if (this.settled) this.events.settled();
   }
@@ -103,6 +109,16 @@ export class ListenerBoard {
   count(inboundOnly: boolean): number {
     if (!inboundOnly) return this.bound.size;
     return this.list().filter(({ inbound }) => inbound).length;
+  }
+
+  /** The listener that serves under the name; what was sent since may still replace it. */
+  served(name: string): Listener | undefined {
+    return this.serving.get(name);
+  }
+
+  /** All that serve. */
+  allServed(): Iterable<Listener> {
+    return this.serving.values();
   }
 
   list(): readonly BoardListener[] {

@@ -1,6 +1,7 @@
 /** The secret manager, wired: material to the workers and to warming, problems to the log, what nobody needs let go. */
 import type { ConfigChange } from '../xds-client/changes.ts';
 import type { Configuration } from '../xds-client/configuration.ts';
+import type { Listener } from '../xds-client/model/listener.ts';
 import type { SecretUser } from '../xds-client/resource-types.ts';
 import { statPrefix as clusterStatPrefix } from './cluster/stats.ts';
 import { listenerStatPrefix } from './listener/stats.ts';
@@ -35,10 +36,18 @@ export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMat
 export function releaseTlsMaterial(
   changes: readonly ConfigChange[],
   secrets: SecretManager,
-  { broadcast, configuration }: Pick<TlsMaterialOptions, 'broadcast' | 'configuration'>,
+  {
+    broadcast,
+    configuration,
+    served,
+  }: Pick<TlsMaterialOptions, 'broadcast' | 'configuration'> & {
+    /** Listeners that serve, though the configuration has others in their place by now. */
+    readonly served: () => Iterable<Listener>;
+  },
 ): void {
   if (!changes.some(({ type }) => ENDS_USE.has(type))) return;
-  const gone = secrets.retain(configuration().secretUsers());
+  const stillServed = [...served()].map((value) => ({ kind: 'listener', value }) as const);
+  const gone = secrets.retain([...configuration().secretUsers(), ...stillServed]);
   configuration().secretsReleased(gone);
   for (const key of gone) broadcast({ type: 'secret-removed', key });
 }

@@ -13,6 +13,7 @@ import { FileSource } from './file-source.ts';
 import type { Cluster } from './model/cluster.ts';
 import type { ConfigSource } from './model/common.ts';
 import type { Assignment } from './model/endpoint.ts';
+import type { Listener } from './model/listener.ts';
 import type { ResourceDecoder } from './resource-decoder.ts';
 import {
   AGGREGATED_METHOD,
@@ -107,11 +108,12 @@ export class Configuration {
   }
 
   /**
-   * A listener of the control plane's cannot serve (its port is taken): refused as if it had never been good. `keep`: the
-   * listener of that name that served before goes on.
+   * A listener of the control plane's cannot serve (its port is taken): refused as if it had never been good. `served`: the
+   * listener of that name that served before and goes on, with everything that it needs.
    */
-  listenerFailed(name: string, message: string, keep: boolean): void {
+  listenerFailed(name: string, message: string, served: Listener | undefined): void {
     const now = this.options.clock.now();
+    const keep = served !== undefined;
     for (const [key, source] of this.sources) {
       const subscription = source.subscription('listener');
       if (subscription?.withdraw(name, message, keep, now) !== true) continue;
@@ -132,9 +134,9 @@ export class Configuration {
         message: told,
       });
     }
-    if (keep) return;
-    const removed = [{ kind: 'listener', name }] as const;
-    this.afterwards(this.store.apply({ changed: [], removed, absent: [], answered: [] }, now));
+    const changed = keep ? ([{ kind: 'listener', name, value: served }] as const) : [];
+    const removed = keep ? [] : ([{ kind: 'listener', name }] as const);
+    this.afterwards(this.store.apply({ changed, removed, absent: [], answered: [] }, now));
   }
 
   /** All subscriptions of a kind, for `/config_dump`: what is held, refused, missing. */

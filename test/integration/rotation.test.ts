@@ -21,7 +21,7 @@ import {
   tlsCluster,
   trustSecret,
 } from './tls-config.ts';
-import { address, eventually, folderOf, Tollway } from './tollway.ts';
+import { address, eventually, folderOf, occupiedPort, Tollway } from './tollway.ts';
 
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
 const other = new DevCa({ now: Date.now, trustDomain: 'td' });
@@ -246,6 +246,22 @@ test('material that cannot serve changes nothing and is told', async (t) => {
   assert.equal(await kept.ask(), 200);
   for (const { key } of [server, client, stray]) assert.ok(!output.includes(key.slice(40, 80)));
   await kept.stop();
+});
+
+test('a listener that stays because its successor cannot serve keeps its secrets rotating', async (t) => {
+  const { controlPlane, proxy, shows } = await start(t);
+  const successor = httpsListener('in', { tls_certificate_sds_secret_configs: [sds('second')] }, 'app');
+  controlPlane.set(SECRET, certificateSecret('second', issue()));
+  const created = await proxy.stat('listener_manager.listener_create_success');
+  controlPlane.set(LISTENER, { ...successor, address: address(await occupiedPort(t)) });
+  await until('it is refused', () => controlPlane.answers.some(({ kind }) => kind === 'nack'));
+  for (let round = 0; round < 2; round++) {
+    const leaf = issue();
+    controlPlane.set(SECRET, certificateSecret('default', leaf));
+    await shows(leaf);
+  }
+  assert.equal(await proxy.stat('listener_manager.listener_create_success'), created);
+  await until('what the successor needed is let go', async () => (await serialsOf(proxy)).length === 2);
 });
 
 test('a removed listener lets its secrets go, and gets them again when it comes back', async (t) => {
