@@ -71,6 +71,30 @@ test('a virtual cluster counts the attempts and answers of its requests, the oth
   );
 });
 
+test('what a new table does not have any more is not counted any more, what it has goes on', async () => {
+  const named = (name: string) => virtualHost(name, [`${name}.test`], [toCluster('c', {}, { statPrefix: 'r' })], READS);
+  const { proxy } = await start(configuration([named('stays'), named('goes')]));
+  const ask = (host: string) => send(proxy.port, `GET / HTTP/1.1\r\nhost: ${host}.test\r\n\r\n`);
+  assert.deepEqual([(await ask('stays')).status, (await ask('goes')).status], [200, 200]);
+  const names = ['vcluster.reads.upstream_rq_total', 'vcluster.reads.upstream_rq_200', 'route.r.upstream_rq_total'];
+  const of = (host: string) => names.map((name) => proxy.mesh.stats.get(`vhost.${host}.${name}`));
+  assert.deepEqual(
+    [of('stays'), of('goes')],
+    [
+      [1, 1, 1],
+      [1, 1, 1],
+    ],
+  );
+  proxy.setRoutes(configuration([named('stays'), named('comes')]));
+  await ask('stays');
+  assert.deepEqual(of('stays'), [2, 2, 2]);
+  assert.deepEqual(of('goes'), [undefined, undefined, undefined]);
+  assert.equal(of('comes')[0], 0, 'named before its first request');
+  proxy.setRoutes(undefined);
+  await ask('stays');
+  assert.deepEqual(of('stays'), [undefined, undefined, undefined]);
+});
+
 test('a virtual cluster counts every try in its total, and none that found no connection', async () => {
   const retry = retryPolicy(['5xx'], { numRetries: 2 });
   const { proxy } = await start(counted({ retry }, toCluster('c')), (_request, _socket, count) =>

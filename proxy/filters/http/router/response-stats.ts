@@ -3,7 +3,8 @@
  * class, the total, each again by whether the request came from inside or outside. The names are looked up once a
  * cluster and status; after that a response costs six increments.
  */
-import type { Histogram, Stat, StatsStore } from '../../../observe/stats/contract.ts';
+import type { Histogram, Stat, StatBlock, StatsStore } from '../../../observe/stats/contract.ts';
+import { family } from '../../../observe/stats/families.ts';
 
 /** `upstream_rq_503`, `upstream_rq_5xx` and `upstream_rq_completed` below one prefix. */
 class CodeCounters {
@@ -92,8 +93,11 @@ export class ClusterResponses {
 }
 
 /** A virtual cluster's or a named route's scope: its own counters beside the response counts. */
+const NAMED = family(['upstream_rq_total'], []);
+
 export class NamedResponses extends ResponseScope {
-  readonly total: Stat;
+  /** Everything else below the prefix goes with it. */
+  private readonly block: StatBlock;
   readonly retry: Stat;
   readonly retryLimitExceeded: Stat;
   readonly retryOverflow: Stat;
@@ -101,12 +105,24 @@ export class NamedResponses extends ResponseScope {
   readonly timeout: Stat;
 
   constructor(store: StatsStore, prefix: string) {
+    // First: what is named afterwards belongs to it.
+    const block = store.block(prefix, NAMED);
     super(store, prefix);
-    this.total = store.counter(`${prefix}upstream_rq_total`);
+    this.block = block;
     this.retry = store.counter(`${prefix}upstream_rq_retry`);
     this.retryLimitExceeded = store.counter(`${prefix}upstream_rq_retry_limit_exceeded`);
     this.retryOverflow = store.counter(`${prefix}upstream_rq_retry_overflow`);
     this.retrySuccess = store.counter(`${prefix}upstream_rq_retry_success`);
     this.timeout = store.counter(`${prefix}upstream_rq_timeout`);
+  }
+
+  /** An attempt begins. */
+  started(): void {
+    this.block.inc(0);
+  }
+
+  /** The virtual host is gone. Requests that are under way count into nothing from now on. */
+  release(): void {
+    this.block.release();
   }
 }

@@ -302,8 +302,8 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
     info.upstreamLocalAddress = connection.localAddress;
     info.upstreamProtocol = connection.protocol;
     info.upstreamTls = connection.tls;
-    this.virtualCluster?.total.inc();
-    this.routeScope?.total.inc();
+    this.virtualCluster?.started();
+    this.routeScope?.started();
     info.upstreamRequestFirstByteAt = this.router.dependencies.now();
     const { body, trailers } = this;
     const pieces = body === undefined ? 0 : body.length;

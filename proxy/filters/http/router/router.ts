@@ -50,6 +50,7 @@ export class Router {
   /** Replay limit where neither route nor virtual host sets one. */
   readonly bufferLimitBytes: number;
   private readonly clusters = new Map<string, CountedCluster>();
+  private followed: RouteConfiguration | undefined = undefined;
   private readonly virtualClusters = new WeakMap<VirtualHost, Map<string, NamedResponses>>();
   private readonly routeScopes = new WeakMap<VirtualHost, Map<string, NamedResponses>>();
 
@@ -79,8 +80,21 @@ export class Router {
     return responses;
   }
 
+  /** The table in use from now on; `undefined`: none. What only the one before counted under goes. */
+  follow(table: RouteConfiguration | undefined): void {
+    const before = this.followed;
+    this.followed = table;
+    // What both have goes on counting.
+    if (table !== undefined) this.nameScopes(table);
+    for (const virtualHost of before?.virtualHosts ?? []) {
+      for (const scopes of [this.virtualClusters, this.routeScopes]) {
+        for (const scope of scopes.get(virtualHost)?.values() ?? []) scope.release();
+      }
+    }
+  }
+
   /** Names what the virtual clusters and named routes of a table are counted under, so that it shows before the first request. */
-  declare(table: RouteConfiguration): void {
+  private nameScopes(table: RouteConfiguration): void {
     for (const virtualHost of table.virtualHosts) {
       const { virtualClusters } = virtualHost;
       for (const { name } of virtualClusters) this.virtualClusterOf(virtualHost, name);

@@ -49,6 +49,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   private readonly tracingStats: StatBlock | undefined;
   private readonly inlineRoutes: RouteTable | undefined;
   private readonly routesName: string;
+  /** Of RDS, as the last request met it. */
+  private newestTable: RouteTable | undefined = undefined;
 
   constructor(config: HttpConnectionManager, context: ListenerContext, dependencies: ManagerDependencies) {
     const { stats } = context;
@@ -96,7 +98,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       config,
       this.bufferLimitBytes,
     );
-    if (config.routes.kind === 'inline') this.router.declare(config.routes.config);
+    if (config.routes.kind === 'inline') this.router.follow(config.routes.config);
     this.makeTerminal = (downstream: ResponseSink) => this.router.create(downstream);
   }
 
@@ -107,13 +109,20 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   close(): void {
     this.stats.release();
     this.listenerStats.release();
+    this.router.follow(undefined);
     this.router.stats.release();
     this.tracingStats?.release();
   }
 
   /** The route table of this moment; `undefined` until RDS has given one. */
   routeTable(): RouteTable | undefined {
-    return this.inlineRoutes ?? this.dependencies.routeTables.get(this.routesName);
+    if (this.inlineRoutes !== undefined) return this.inlineRoutes;
+    const table = this.dependencies.routeTables.get(this.routesName);
+    if (table !== this.newestTable) {
+      this.newestTable = table;
+      this.router.follow(table?.config);
+    }
+    return table;
   }
 
   requestId(): string {
