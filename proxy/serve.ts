@@ -29,6 +29,11 @@ export async function serve(options: Options, threads: readonly Worker[]): Promi
     output.flush();
     process.exit(code);
   };
+  // Workers have theirs in the pool. Rejections that nobody handles come here too.
+  process.on('uncaughtException', (error) => {
+    mainLog.critical({}, `internal error on the main thread: ${error.stack ?? errorMessage(error)}`);
+    leave(1);
+  });
   try {
     const loaded = loadBootstrap({ ...options, allowUnknownFields: options.allowUnknownStaticFields }, (message) =>
       decodeBootstrap(message, BOOTSTRAP_CHECKS),
