@@ -4,10 +4,17 @@ import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { RequestHead } from '../http/headers.ts';
 import type { Histogram, StatBlock } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
-import type { UpstreamHttpVersion } from '../upstream/codec.ts';
+import type { WantedHttpVersion } from '../upstream/codec.ts';
 import type { Priority } from '../upstream/contract.ts';
 import { HttpPool } from '../upstream/http-pool.ts';
-import { type PoolContext, type PoolTls, type SslStats, sslFactoryStats, sslStats } from '../upstream/pool-context.ts';
+import {
+  http2Stats,
+  type PoolContext,
+  type PoolTls,
+  type SslStats,
+  sslFactoryStats,
+  sslStats,
+} from '../upstream/pool-context.ts';
 import { TcpPool } from '../upstream/tcp-pool.ts';
 import type { ClusterEnvironment } from './environment.ts';
 import type { WorkerHost } from './host.ts';
@@ -33,7 +40,9 @@ export class HostPoolFactory {
   private readonly sslFactoryStats: StatBlock | undefined;
   /** Pools differ by nothing but the protocol. */
   private readonly uniform: boolean;
-  private readonly version: UpstreamHttpVersion | undefined;
+  private readonly version: WantedHttpVersion | undefined;
+  private http2Block: StatBlock | undefined = undefined;
+  private readonly http2Stats: (() => StatBlock) | undefined;
 
   constructor(config: Cluster, limits: ClusterLimits, stats: StatBlock, env: ClusterEnvironment) {
     this.config = config;
@@ -49,15 +58,23 @@ export class HostPoolFactory {
     this.sslFactoryStats = secured ? sslFactoryStats(prefix, env.stats) : undefined;
     this.uniform = config.transportSocketMatches.length === 0 && config.transportSocket.kind === 'raw';
     this.version = fixedVersion(config);
+    this.http2Stats =
+      config.protocol.kind === 'http1'
+        ? undefined
+        : () => {
+            this.http2Block ??= http2Stats(prefix, env.stats);
+            return this.http2Block;
+          };
   }
 
   http(host: WorkerHost, priority: Priority, downstreamVersion: 10 | 11 | 20, head: RequestHead | undefined): HttpPool {
-    const version = this.version ?? (downstreamVersion === 20 ? 20 : 11);
+    const wanted = this.version ?? (downstreamVersion === 20 ? 20 : 11);
     const pools = host.pools[priority].http;
     if (this.uniform && this.version !== undefined) {
-      return pools.get(PLAIN) ?? this.addHttp(pools, PLAIN, host, priority, undefined, version);
+      return pools.get(PLAIN) ?? this.addHttp(pools, PLAIN, host, priority, undefined, wanted === 'auto' ? 11 : wanted);
     }
     const wrap = this.wrapping(host, head);
+    const version = wanted === 'auto' && wrap.tls === undefined ? 11 : wanted;
     const key = `${version} ${wrap.key}`;
     return pools.get(key) ?? this.addHttp(pools, key, host, priority, this.tls(wrap, version), version);
   }
@@ -77,6 +94,7 @@ export class HostPoolFactory {
   release(): void {
     this.sslStats?.release();
     this.sslFactoryStats?.release();
+    this.http2Block?.release();
   }
 
   private addHttp(
@@ -85,7 +103,7 @@ export class HostPoolFactory {
     host: WorkerHost,
     priority: Priority,
     tls: PoolTls | undefined,
-    version: UpstreamHttpVersion,
+    version: WantedHttpVersion,
   ): HttpPool {
     const context = this.context(host, priority, tls, () => host.removePool(pools, key, pool));
     const pool: HttpPool = new HttpPool(context, version);
@@ -101,15 +119,14 @@ export class HostPoolFactory {
   }
 
   /** `version` of HTTP, where HTTP is spoken: its name is offered where the configuration names no protocol. */
-  private tls({ tls, sni, expectedSan }: Wrapping, version: UpstreamHttpVersion | undefined): PoolTls | undefined {
+  private tls({ tls, sni, expectedSan }: Wrapping, version: WantedHttpVersion | undefined): PoolTls | undefined {
     if (tls === undefined) return undefined;
     let context = this.contexts.get(tls);
     if (context === undefined) {
       context = this.env.tls.upstream(tls);
       this.contexts.set(tls, context);
     }
-    const named = version === undefined || tls.common.alpnProtocols.length > 0;
-    return { context, sni, expectedSan, alpn: named ? undefined : ALPN[version] };
+    return { context, sni, expectedSan, alpn: offeredAlpn(tls.common.alpnProtocols, version) };
   }
 
   private context(host: WorkerHost, priority: Priority, tls: PoolTls | undefined, onEmpty: () => void): PoolContext {
@@ -122,6 +139,7 @@ export class HostPoolFactory {
       stats: this.stats,
       sslStats: tls === undefined ? undefined : this.sslStats,
       sslFactoryStats: tls === undefined ? undefined : this.sslFactoryStats,
+      http2Stats: this.http2Stats,
       connectMs: this.connectMs,
       lengthMs: this.lengthMs,
       requestsPerConnection: this.requestsPerConnection,
@@ -131,7 +149,22 @@ export class HostPoolFactory {
   }
 }
 
-const ALPN: { readonly [version in UpstreamHttpVersion]: readonly string[] } = { 11: ['http/1.1'], 20: ['h2'] };
+const ALPN: { readonly [version in WantedHttpVersion]: readonly string[] } = {
+  11: ['http/1.1'],
+  20: ['h2'],
+  auto: ['h2', 'http/1.1'],
+};
+
+/** What is offered in place of the configuration's own list; `undefined`: that list. */
+function offeredAlpn(
+  configured: readonly string[],
+  version: WantedHttpVersion | undefined,
+): readonly string[] | undefined {
+  if (version === undefined) return undefined;
+  if (configured.length === 0) return ALPN[version];
+  // An endpoint that picked HTTP/2 would be answered in HTTP/1.1.
+  return version === 11 && configured.includes('h2') ? configured.filter((protocol) => protocol !== 'h2') : undefined;
+}
 
 function mayUseTls({ transportSocket, transportSocketMatches }: Cluster): boolean {
   return transportSocket.kind === 'tls' || transportSocketMatches.some((match) => match.transportSocket.kind === 'tls');
@@ -146,12 +179,13 @@ interface Wrapping {
 
 const PLAINTEXT: Wrapping = { key: 'raw', tls: undefined, sni: undefined, expectedSan: undefined };
 
-/** `undefined`: it depends on the downstream connection. `auto` asks by ALPN, which offers HTTP/1.1 alone today. */
-function fixedVersion(config: Cluster): UpstreamHttpVersion | undefined {
+/** `undefined`: it depends on the downstream connection. Without TLS there is no ALPN to ask by. */
+function fixedVersion(config: Cluster): WantedHttpVersion | undefined {
   switch (config.protocol.kind) {
     case 'http1':
-    case 'auto':
       return 11;
+    case 'auto':
+      return 'auto';
     case 'http2':
       return 20;
     case 'downstream':

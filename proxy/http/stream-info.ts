@@ -39,6 +39,7 @@ export const ResponseFlag = {
   OverloadManagerTerminated: 1 << 25, // OM
   DnsResolutionFailed: 1 << 26, // DF
   DropOverload: 1 << 27, // DO
+  DownstreamRemoteReset: 1 << 28, // DR
 } as const;
 
 /** What is known of a failed attempt's bytes: see the design's "A payment is never silently sent twice". */

@@ -9,7 +9,7 @@ import type {
   ResetReason,
   Transport,
 } from '../http/stream.ts';
-import { clientCodec, type UpstreamHttpVersion } from './codec.ts';
+import { createClientCodec, type UpstreamHttpVersion, type WantedHttpVersion } from './codec.ts';
 import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './connection.ts';
 import type { UpstreamConnectionInfo } from './contract.ts';
 import type { HttpWish } from './http-pool.ts';
@@ -20,13 +20,16 @@ import { readInto } from './read-buffer.ts';
 export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {
   /** A stream is over; the connection may have room again unless it is `ending`. */
   onStreamEnd(connection: HttpConnection, ending: boolean): void;
+  /** The endpoint allows more streams than before. */
+  onRoom(connection: HttpConnection): void;
 }
 
 export class HttpConnection
   extends PooledConnection
   implements PoolableConnection, Transport, ClientConnectionHandler, UpstreamConnectionInfo
 {
-  readonly protocol: 'HTTP/1.1' | 'HTTP/2';
+  /** Known once connected, where the endpoint picks it. */
+  protocol: 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';
   streamsStarted = 0;
   activeStreams = 0;
   idleSince = 0;
@@ -34,15 +37,15 @@ export class HttpConnection
   /** There with TLS only: tells the codec that what it writes is kept. */
   declare readonly encrypted?: true;
   private readonly owner: HttpConnectionOwner;
-  private readonly codec: ClientConnection;
+  private readonly wanted: WantedHttpVersion;
+  /** There once connected. */
+  private codec: ClientConnection | undefined = undefined;
   private remaining: number;
   private idleTimer: NodeJS.Timeout | undefined = undefined;
   /** The peer's FIN is being handled: streams that it completes do not close the connection a second time. */
   private ending = false;
 
-  constructor(owner: HttpConnectionOwner, version: UpstreamHttpVersion) {
-    // First: what it throws must not leave a socket behind.
-    const createCodec = clientCodec(version, owner.context.config);
+  constructor(owner: HttpConnectionOwner, wanted: WantedHttpVersion) {
     super(
       owner.context,
       false,
@@ -52,16 +55,16 @@ export class HttpConnection
       ),
     );
     this.owner = owner;
-    const { config, stats } = owner.context;
-    this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
+    const { config } = owner.context;
+    this.wanted = wanted;
     this.remaining = config.common.maxRequestsPerConnection || Number.POSITIVE_INFINITY;
     if (owner.context.tls !== undefined) this.encrypted = true;
-    this.codec = createCodec(this, this);
-    stats.inc(version === 20 ? ClusterStat.upstream_cx_http2_total : ClusterStat.upstream_cx_http1_total);
+    if (wanted !== 'auto') this.countVersion(wanted);
   }
 
   get availableStreams(): number {
-    return this.closed || this.draining ? 0 : Math.min(this.codec.availableStreams, this.remaining);
+    const { codec } = this;
+    return this.closed || this.draining || codec === undefined ? 0 : Math.min(codec.availableStreams, this.remaining);
   }
 
   /** Opens a stream for the wish, which learns of it before this returns. The caller saw room. */
@@ -73,7 +76,8 @@ export class HttpConnection
       this.context.stats.inc(ClusterStat.upstream_cx_max_requests);
       this.draining = true;
     }
-    const stream = this.codec.newStream(wish.handler);
+    // A connection without a codec has no room.
+    const stream = (this.codec as ClientConnection).newStream(wish.handler);
     wish.done = true;
     wish.callbacks.onReady(stream, this.context.host, this);
   }
@@ -125,16 +129,24 @@ export class HttpConnection
     if (this.activeStreams === 0) this.close();
   }
 
+  onRoom(): void {
+    if (!this.closed) this.owner.onRoom(this);
+  }
+
   onFault(_fault: ProtocolFault): void {
     this.context.stats.inc(ClusterStat.upstream_cx_protocol_error);
     this.terminate('local', undefined, 'protocol-error');
   }
 
   protected override onReady(): void {
-    const { socket } = this;
+    const { socket, context, wanted } = this;
+    const version = wanted === 'auto' ? (this.tls?.alpn === 'h2' ? 20 : 11) : wanted;
+    if (wanted === 'auto') this.countVersion(version);
+    const codec = createClientCodec(version, context.config, context.http2Stats?.(), this, this);
+    this.codec = codec;
     this.idleSince = this.context.now();
     socket.on('end', () => this.onEnd());
-    socket.on('drain', () => this.codec.writable());
+    socket.on('drain', () => codec.writable());
     this.armIdle(this.context.config.common.idleTimeoutMs);
     this.owner.onConnected(this);
   }
@@ -143,7 +155,12 @@ export class HttpConnection
     clearTimeout(this.idleTimer);
     if (failure === undefined) this.context.requestsPerConnection.record(this.streamsStarted);
     this.owner.onClosed(this, failure);
-    this.codec.destroyed(reason);
+    this.codec?.destroyed(reason);
+  }
+
+  private countVersion(version: UpstreamHttpVersion): void {
+    this.protocol = version === 20 ? 'HTTP/2' : 'HTTP/1.1';
+    this.context.stats.inc(version === 20 ? ClusterStat.upstream_cx_http2_total : ClusterStat.upstream_cx_http1_total);
   }
 
   private onData(chunk: Buffer): void {
@@ -156,7 +173,7 @@ export class HttpConnection
       return;
     }
     try {
-      this.codec.receive(chunk);
+      this.codec?.receive(chunk);
     } catch (error) {
       this.failed(error);
     }
@@ -177,7 +194,7 @@ export class HttpConnection
     this.ending = true;
     this.draining = true;
     try {
-      if (this.activeStreams > 0) this.codec.receiveEnd();
+      if (this.activeStreams > 0) this.codec?.receiveEnd();
     } catch (error) {
       this.failed(error);
     }

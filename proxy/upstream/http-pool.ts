@@ -1,5 +1,5 @@
 import type { ClientStreamHandler, ResetReason } from '../http/stream.ts';
-import type { UpstreamHttpVersion } from './codec.ts';
+import { expectedStreams, type WantedHttpVersion } from './codec.ts';
 import type { Host, PoolCallbacks, PoolHandle } from './contract.ts';
 import { HttpConnection, type HttpConnectionOwner } from './http-connection.ts';
 import { ConnectionPool } from './pool.ts';
@@ -25,10 +25,12 @@ export class HttpWish extends Wish<HttpConnection> {
 /** HTTP connections to one endpoint, for one priority and one way of wrapping them. */
 export class HttpPool extends ConnectionPool<HttpConnection> implements HttpConnectionOwner {
   protected override readonly limitsRequests = true;
-  private readonly version: UpstreamHttpVersion;
+  protected override readonly streamsEach: number;
+  private readonly version: WantedHttpVersion;
 
-  constructor(context: PoolContext, version: UpstreamHttpVersion) {
+  constructor(context: PoolContext, version: WantedHttpVersion) {
     super(context);
+    this.streamsEach = expectedStreams(version, context.config);
     this.version = version;
   }
 
@@ -41,6 +43,10 @@ export class HttpPool extends ConnectionPool<HttpConnection> implements HttpConn
   onStreamEnd(connection: HttpConnection, ending: boolean): void {
     this.detach();
     if (!ending) this.offer(connection);
+  }
+
+  onRoom(connection: HttpConnection): void {
+    this.offer(connection);
   }
 
   protected override open(): HttpConnection {

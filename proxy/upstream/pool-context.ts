@@ -1,5 +1,6 @@
 /** What pools and connections are given by the cluster that they belong to. */
 import type { Cluster } from '../../xds-client/model/cluster.ts';
+import { HTTP2_STATS } from '../http2/stats.ts';
 import type { Histogram, StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import type { UpstreamTlsContext } from '../tls/contract.ts';
 import { SSL_FACTORY_STATS, SslStats } from '../tls/stats.ts';
@@ -42,6 +43,11 @@ export function sslStats(prefix: string, stats: StatsStore): SslStats {
   return new SslStats(`${prefix}ssl.`, stats);
 }
 
+/** `<prefix>http2.` */
+export function http2Stats(prefix: string, stats: StatsStore): StatBlock {
+  return stats.block(`${prefix}http2.`, HTTP2_STATS);
+}
+
 /** `<prefix>client_ssl_socket_factory.` */
 export function sslFactoryStats(prefix: string, stats: StatsStore): StatBlock {
   return stats.block(`${prefix}client_ssl_socket_factory.`, SSL_FACTORY_STATS);
@@ -59,6 +65,8 @@ export interface PoolContext {
   /** `cluster.<name>.ssl.`; there when `tls` is. */
   readonly sslStats: SslStats | undefined;
   readonly sslFactoryStats: StatBlock | undefined;
+  /** `cluster.<name>.http2.`, made when first asked for; there where HTTP/2 may be spoken. */
+  readonly http2Stats?: (() => StatBlock) | undefined;
   readonly connectMs: Histogram;
   readonly lengthMs: Histogram;
   readonly requestsPerConnection: Histogram;

@@ -50,6 +50,8 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   protected abstract start(connection: C, wish: Wish<C>): void;
   /** Whether `max_requests` holds for this kind of pool. */
   protected abstract readonly limitsRequests: boolean;
+  /** Streams that a connection is expected to carry at a time, before it has connected. */
+  protected readonly streamsEach: number = 1;
 
   /** No new connection or stream but for wishes that wait already; connections close as they become idle. */
   drain(): void {
@@ -113,7 +115,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
     this.unlist(connection);
     if (failure !== undefined) {
       this.connecting--;
-      if (this.pending.size > this.connecting) this.failPending(failure);
+      if (this.pending.size > this.connecting * this.streamsEach) this.failPending(failure);
     }
     if (this.pending.size > 0) this.grow();
     this.settle();
@@ -189,7 +191,8 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
    */
   private attachAfterLook(connection: C, wish: Wish<C>): void {
     const { limits, priority, host } = this.context;
-    this.unlist(connection);
+    // A connection of many streams stays on the list: other wishes look at it too.
+    if (connection.availableStreams <= 1) this.unlist(connection);
     // Held like a waiting wish, so that neither pool, endpoint nor cluster is let go meanwhile.
     this.looking++;
     limits.acquire('pending', priority);
@@ -250,7 +253,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   /** Opens a connection for each waiting wish that no connecting one will serve, as far as the threshold goes. */
   private grow(): void {
     const { limits, priority, stats } = this.context;
-    while (this.pending.size > this.connecting) {
+    while (this.pending.size > this.connecting * this.streamsEach) {
       if (!limits.tryAcquire('connections', priority)) {
         stats.inc(ClusterStat.upstream_cx_overflow);
         // An endpoint without any connection gets one, or its wishes would wait for ever.

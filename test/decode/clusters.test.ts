@@ -183,16 +183,6 @@ const REFUSALS: readonly (readonly [string, { readonly [key: string]: unknown },
   ],
   ['EDS from nowhere', { name: 'e', type: 'EDS' }, 'cannot create an EDS cluster without an EDS config'],
   [
-    'HTTP/2',
-    staticCluster(options({ explicit_http_config: { http2_protocol_options: {} } })),
-    'HTTP/2 upstream is not supported yet',
-  ],
-  [
-    'HTTP/2 by the deprecated field',
-    staticCluster({ http2_protocol_options: {} }),
-    'HTTP/2 upstream is not supported yet',
-  ],
-  [
     'HTTP/3',
     staticCluster(options({ explicit_http_config: { http3_protocol_options: {} } })),
     'http3_protocol_options: is not supported',

@@ -53,13 +53,12 @@ test('every route table and every assignment is accepted', () => {
   }
 });
 
-test('clusters are refused for HTTP/2 and hashing alone', () => {
+test('clusters are refused for hashing alone', () => {
   const { accepted, refused, unsupported, newer } = outcomeOf('CDS');
   assert.deepEqual(table(refused), {
-    'http2_protocol_options: HTTP/2 upstream is not supported yet: use HTTP/1.1 or use_downstream_protocol_config': 12,
     'lb_policy: RING_HASH is not supported: hashing load balancers are not built': 3,
   });
-  assert.equal(accepted, 38);
+  assert.equal(accepted, 49);
   assert.deepEqual([...newer], ['dns_jitter']);
   assert.ok(unsupported.has('envoy.config.cluster.v3.Cluster.outlier_detection'));
 });

@@ -175,8 +175,8 @@ test('protocols that are not spoken are not offered', () => {
   const json = listener([tcp], {}, tls({ alpn_protocols: ['istio-peer-exchange', 'h2', 'http/1.1'] }));
   const chain = accepted(LISTENER, json).filterChains[0];
   assert.ok(chain?.transportSocket.kind === 'tls');
-  assert.deepEqual(chain.transportSocket.tls.common.alpnProtocols, ['http/1.1']);
-  assert.equal(warned(LISTENER, json).length, 2);
+  assert.deepEqual(chain.transportSocket.tls.common.alpnProtocols, ['h2', 'http/1.1']);
+  assert.equal(warned(LISTENER, json).length, 1);
 });
 
 test('a listener filter knows where it is left out', () => {
@@ -280,7 +280,6 @@ const REFUSALS: readonly (readonly [string, { readonly [key: string]: unknown },
     listener([hcm({ http_filters: [http('made.up.v3.Thing'), router] })]),
     'Tollway has no http filter of type "envoy.extensions.filters.http.made.up.v3.Thing"',
   ],
-  ['HTTP/2 by codec', listener([hcm({ codec_type: 'HTTP2' })]), 'codec_type: HTTP2 is not supported'],
   [
     'an empty stat_prefix',
     listener([hcm({ stat_prefix: '' })]),

@@ -222,15 +222,6 @@ test('what breaks HTTP is refused in words, counted and logged', async () => {
   assert.equal((await send(proxy.port, get('/'))).status, 200);
 });
 
-test('an HTTP/2 preface is refused and counted', async () => {
-  const { proxy } = await start();
-  const client = new Client(proxy.port);
-  client.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  await until(() => client.ended, 'the connection ended');
-  assert.equal(proxy.stat('http.in.downstream_cx_http2_total'), 1);
-  assert.equal(proxy.stat('http.in.downstream_cx_active'), 0);
-});
-
 test('an upgrade that nobody allowed is 403', async () => {
   const { proxy } = await start();
   const reply = await send(proxy.port, get('/', 'connection: upgrade\r\nupgrade: websocket\r\n'));

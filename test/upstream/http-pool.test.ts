@@ -390,20 +390,3 @@ test('requests under way are seen by every worker, and an endpoint’s numbers b
   waiting.stream?.reset('local-reset');
   assert.equal(slot === undefined ? -1 : Atomics.load(slot.cells, slot.base), 0);
 });
-
-test('an HTTP/2 cluster fails its requests and leaves no socket behind', async () => {
-  const http2 = { kind: 'http2', http2: {} as Extract<Cluster['protocol'], { kind: 'http2' }>['http2'] } as const;
-  const {
-    cluster: payment,
-    server,
-    stat,
-  } = await fixture(
-    answering(() => OK),
-    { protocol: http2 },
-  );
-  const outcome = await exchange(payment, head('GET')).done;
-  assert.equal(outcome.reason, 'connection-failure');
-  assert.match(outcome.details ?? '', /HTTP\/2 upstreams are not spoken yet/);
-  assert.equal(stat('cluster.payment.upstream_cx_active'), 0);
-  assert.equal(server.accepted, 0);
-});

@@ -1,10 +1,9 @@
 /** The bootstrap: what is in the file, and where the rest comes from. */
 import type { MessageObject } from '../../protos/index.ts';
 import type { Bootstrap, Node } from '../model/bootstrap.ts';
-import type { Cluster } from '../model/cluster.ts';
 import type { Json } from '../model/common.ts';
 import { decodeAccessLogs } from './access-log.ts';
-import { decodeCluster, refuseHttp2 } from './cluster.ts';
+import { decodeCluster } from './cluster.ts';
 import { decodeAddress, decodeConfigSource, decodeGrpcServices, duration, each, inside } from './common.ts';
 import { type DecodeContext, support } from './context.ts';
 import { decodeLocality } from './endpoint.ts';
@@ -189,14 +188,6 @@ function checkUnique(kind: string, list: string, names: readonly string[], ctx: 
   }
 }
 
-/** The control plane is spoken to in HTTP/2 by gRPC itself; the data path cannot be yet. */
-function checkProtocols(clusters: readonly Cluster[], ctx: DecodeContext): void {
-  for (const [index, cluster] of clusters.entries()) {
-    if (ctx.grpcClusters.has(cluster.name)) continue;
-    ctx.at('clusters', () => ctx.at(index, () => refuseHttp2(cluster, ctx)));
-  }
-}
-
 function decodeStatic(bootstrap: MessageObject, ctx: DecodeContext) {
   const resources = message(bootstrap, 'static_resources');
   // The control plane has sent nothing yet: routes can lead to the bootstrap's own clusters only.
@@ -224,7 +215,6 @@ function decodeStatic(bootstrap: MessageObject, ctx: DecodeContext) {
       secrets.map(({ name }) => name),
       ctx,
     );
-    checkProtocols(clusters, ctx);
     return { listeners, clusters, secrets };
   });
 }

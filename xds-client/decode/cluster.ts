@@ -290,13 +290,3 @@ export function decodeCluster(cluster: MessageObject, ctx: DecodeContext): Clust
     metadata: decodeMetadata(cluster, 'metadata'),
   };
 }
-
-/** Refuses a cluster that would have to be spoken to in HTTP/2 by the data path. */
-export function refuseHttp2(cluster: Cluster, ctx: DecodeContext): void {
-  if (cluster.protocol.kind === 'http2') {
-    ctx.error(
-      'HTTP/2 upstream is not supported yet: use HTTP/1.1 or use_downstream_protocol_config',
-      'http2_protocol_options',
-    );
-  }
-}

@@ -188,7 +188,7 @@ function requireV3(version: string, field: string, ctx: DecodeContext): void {
 }
 
 export function decodeGrpcServices(source: MessageObject, ctx: DecodeContext): GrpcService[] {
-  return each(source, 'grpc_services', ctx, (service) => decodeGrpcService(service, ctx));
+  return each(source, 'grpc_services', ctx, decodeGrpcService);
 }
 
 /** Where a resource comes from, and how long what needs it waits for it. */
@@ -211,11 +211,10 @@ function decodeSourcePlace(source: MessageObject, ctx: DecodeContext): ConfigSou
   };
 }
 
-/** envoy GrpcService. Its cluster is noted: gRPC calls are spoken to it whatever its protocol options say. */
-export function decodeGrpcService(service: MessageObject, ctx: DecodeContext): GrpcService {
+/** envoy GrpcService. gRPC calls are spoken to its cluster whatever its protocol options say. */
+export function decodeGrpcService(service: MessageObject): GrpcService {
   const target = message(service, 'envoy_grpc');
   const cluster = text(target, 'cluster_name');
-  if (cluster !== '') ctx.grpcClusters.add(cluster);
   return {
     cluster,
     authority: textOrNone(target, 'authority'),

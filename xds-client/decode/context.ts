@@ -121,8 +121,6 @@ export class DecodeContext {
   readonly unsupported: UnsupportedField[] = [];
   /** The extensions that can be decoded; extensions.ts holds the list. */
   readonly extensions: ExtensionTable;
-  /** Clusters that control-plane and telemetry calls (gRPC) go to, as they are met. */
-  readonly grpcClusters = new Set<string>();
   /** What the side that uses the resource can tell of it. */
   checks: DecodeChecks;
   private readonly stack: string[] = [];

@@ -60,10 +60,10 @@ support(HCM, {
     'strip_any_host_port',
     'strip_trailing_host_dot',
     'append_x_forwarded_port',
+    'stream_error_on_invalid_http_message',
   ],
   ignored: {
     access_log_flush_interval: 'lines are written when the request ends',
-    stream_error_on_invalid_http_message: 'a request that breaks HTTP/1.1 ends its connection',
     http3_protocol_options: NO_HTTP3,
     add_user_agent: 'user-agent is passed on as it came',
     represent_ipv4_remote_address_as_ipv4_mapped_ipv6: 'IPv4 addresses are written as IPv4',
@@ -113,11 +113,14 @@ support('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', {
   },
 });
 
-const CODECS: { readonly [codec: string]: HttpConnectionManager['codec'] } = { AUTO: 'auto', HTTP1: 'http1' };
+const CODECS: { readonly [codec: string]: HttpConnectionManager['codec'] } = {
+  AUTO: 'auto',
+  HTTP1: 'http1',
+  HTTP2: 'http2',
+};
 
 function decodeCodec(hcm: MessageObject, ctx: DecodeContext): HttpConnectionManager['codec'] {
   const codec = word(hcm, 'codec_type', 'AUTO');
-  if (codec === 'HTTP2') ctx.error('HTTP2 is not supported: HTTP/2 is not spoken yet; use AUTO or HTTP1', 'codec_type');
   if (codec === 'HTTP3') ctx.error(`HTTP3 is not supported: ${NO_HTTP3}`, 'codec_type');
   return CODECS[codec] ?? 'auto';
 }

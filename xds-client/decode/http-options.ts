@@ -50,27 +50,31 @@ support('envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFo
     formatter_type_on_envoy_headers: 'headers Tollway adds are in lower case',
   },
 });
-const NOT_YET = 'HTTP/2 is not spoken yet';
 support(`${CORE}.Http2ProtocolOptions`, {
-  acts: [],
+  acts: [
+    'hpack_table_size',
+    'max_concurrent_streams',
+    'initial_stream_window_size',
+    'initial_connection_window_size',
+    'allow_connect',
+    'max_outbound_frames',
+    'max_outbound_control_frames',
+    'max_consecutive_inbound_frames_with_empty_payload',
+    'max_inbound_priority_frames_per_stream',
+    'max_inbound_window_update_frames_per_data_frame_sent',
+    'override_stream_error_on_invalid_http_message',
+    'stream_error_on_invalid_http_messaging',
+    'connection_keepalive',
+  ],
   ignored: {
-    hpack_table_size: NOT_YET,
-    max_concurrent_streams: NOT_YET,
-    initial_stream_window_size: NOT_YET,
-    initial_connection_window_size: NOT_YET,
-    allow_connect: NOT_YET,
-    max_outbound_frames: NOT_YET,
-    max_outbound_control_frames: NOT_YET,
-    max_consecutive_inbound_frames_with_empty_payload: NOT_YET,
-    max_inbound_priority_frames_per_stream: NOT_YET,
-    max_inbound_window_update_frames_per_data_frame_sent: NOT_YET,
-    override_stream_error_on_invalid_http_message: NOT_YET,
-    connection_keepalive: NOT_YET,
-    allow_metadata: NOT_YET,
-    stream_error_on_invalid_http_messaging: NOT_YET,
-    custom_settings_parameters: NOT_YET,
-    use_oghttp2_codec: NOT_YET,
+    allow_metadata: 'METADATA frames are passed over',
+    custom_settings_parameters: 'settings beyond the named ones are not sent',
+    use_oghttp2_codec: "the codec is Tollway's own",
   },
+});
+support(`${CORE}.KeepaliveSettings`, {
+  acts: ['interval', 'timeout', 'interval_jitter'],
+  ignored: { connection_idle_interval: 'PING goes at the interval, not before a request' },
 });
 
 export const PRESERVE_CASE: Extension<'preserve'> = {

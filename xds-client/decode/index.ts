@@ -8,7 +8,7 @@ import type { RouteConfiguration } from '../model/route.ts';
 import type { Secret } from '../model/tls.ts';
 import { decodeBootstrapMessage } from './bootstrap.ts';
 import type { DecodeChecks } from './checks.ts';
-import { decodeCluster, refuseHttp2 } from './cluster.ts';
+import { decodeCluster } from './cluster.ts';
 import { DecodeContext, type Decoded } from './context.ts';
 import { decodeAssignment } from './endpoint.ts';
 import { EXTENSIONS } from './extensions.ts';
@@ -38,11 +38,7 @@ const DECODERS: {
 } = {
   'envoy.config.listener.v3.Listener': decodeListener,
   'envoy.config.route.v3.RouteConfiguration': (table, ctx) => decodeRouteConfiguration(table, ctx, false),
-  'envoy.config.cluster.v3.Cluster': (message, ctx) => {
-    const cluster = decodeCluster(message, ctx);
-    refuseHttp2(cluster, ctx);
-    return cluster;
-  },
+  'envoy.config.cluster.v3.Cluster': decodeCluster,
   'envoy.config.endpoint.v3.ClusterLoadAssignment': decodeAssignment,
   'envoy.extensions.transport_sockets.tls.v3.Secret': decodeSecret,
 };

@@ -87,12 +87,11 @@ function decodeVersion(of: MessageObject | undefined, field: string, ctx: Decode
 }
 
 /**
- * Protocols that must not be offered: `istio-peer-exchange` opens with metadata that nothing here reads, and HTTP/2 is
- * not spoken yet. A peer that picked either would be answered with bytes it does not understand.
+ * Protocols that must not be offered: `istio-peer-exchange` opens with metadata that nothing here reads. A peer that picked
+ * it would be answered with bytes it does not understand.
  */
 const UNSPOKEN: { readonly [protocol: string]: string } = {
   'istio-peer-exchange': 'not offered: the metadata exchange is not built',
-  h2: 'not offered: HTTP/2 is not spoken yet',
 };
 
 function decodeAlpn(common: MessageObject | undefined, ctx: DecodeContext): string[] {

@@ -79,7 +79,7 @@ export const OPEN_TELEMETRY: Extension<Tracing['provider']> = {
   type: 'envoy.config.trace.v3.OpenTelemetryConfig',
   decode: (config, ctx) => {
     const serviceName = text(config, 'service_name') || DEFAULT_SERVICE_NAME;
-    const grpc = inside(config, 'grpc_service', ctx, (service) => decodeGrpcService(service, ctx));
+    const grpc = inside(config, 'grpc_service', ctx, decodeGrpcService);
     const http = message(config, 'http_service');
     if (grpc !== undefined && http !== undefined) {
       ctx.error('OpenTelemetry Tracer cannot have both gRPC and HTTP exporters configured');

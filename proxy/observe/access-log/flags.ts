@@ -33,6 +33,7 @@ const FLAGS: readonly (readonly [bit: number, short: string, long: string])[] = 
   [ResponseFlag.OverloadManagerTerminated, 'OM', 'OverloadManagerTerminated'],
   [ResponseFlag.DnsResolutionFailed, 'DF', 'DnsResolutionFailed'],
   [ResponseFlag.DropOverload, 'DO', 'DropOverload'],
+  [ResponseFlag.DownstreamRemoteReset, 'DR', 'DownstreamRemoteReset'],
 ];
 
 /** `URX,UF`; `-` when no flag is set. */

@@ -35,6 +35,7 @@ const {
   DOWNSTREAM_RQ_COMPLETED: RQ_COMPLETED,
   DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION: RQ_FAILED_PATH,
   DOWNSTREAM_RQ_HTTP1_TOTAL: RQ_HTTP1_TOTAL,
+  DOWNSTREAM_RQ_HTTP2_TOTAL: RQ_HTTP2_TOTAL,
   DOWNSTREAM_RQ_IDLE_TIMEOUT: RQ_IDLE_TIMEOUT,
   DOWNSTREAM_RQ_MAX_DURATION_REACHED: RQ_MAX_DURATION,
   DOWNSTREAM_RQ_NON_RELATIVE_PATH: RQ_NON_RELATIVE_PATH,
@@ -49,6 +50,9 @@ const {
   DOWNSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL: RESUMED,
 } = ManagerStat;
 const { DOWNSTREAM_RQ_1XX: LISTENER_1XX, DOWNSTREAM_RQ_COMPLETED: LISTENER_COMPLETED } = ListenerHttpStat;
+
+/** A stream that lives shorter and is reset by its downstream was not meant to be answered. */
+const PREMATURE_MS = 1000;
 
 const STREAM_IDLE = 10;
 const REQUEST_TIMEOUT = 11;
@@ -88,7 +92,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (ended) info.requestCompleteAt = info.startedAt;
     const { stats } = this.manager;
     stats.inc(RQ_TOTAL);
-    stats.inc(RQ_HTTP1_TOTAL);
+    stats.inc(info.request.version === 20 ? RQ_HTTP2_TOTAL : RQ_HTTP1_TOTAL);
     stats.add(RQ_ACTIVE, 1);
   }
 
@@ -202,9 +206,12 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (this.over) return;
     const { info } = this;
     if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
+    else if (reason === 'remote-reset') info.flags |= ResponseFlag.DownstreamRemoteReset;
     else info.flags |= ResponseFlag.DownstreamConnectionTermination;
-    info.responseCodeDetails ??= reason === 'protocol-error' ? 'http1.codec_error' : 'downstream_remote_disconnect';
+    info.responseCodeDetails ??= detailsOfDownstreamReset(reason, info.request.version);
     this.finish(true);
+    const premature = reason !== 'connection-termination' && info.completeAt - info.startedAt < PREMATURE_MS;
+    if (premature && info.request.version === 20) this.connection.countPrematureReset();
   }
 
   onDrain(): void {
@@ -601,6 +608,12 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (idleTimer === undefined) return;
     this.manager.dependencies.timers.postpone(idleTimer, this.manager.context.now() + this.idleMs);
   }
+}
+
+function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): string {
+  if (reason === 'remote-reset') return 'http2.remote_reset';
+  if (reason === 'protocol-error') return version === 20 ? 'http2.codec_error' : 'http1.codec_error';
+  return 'downstream_remote_disconnect';
 }
 
 /** The downstream is a workload of the mesh: its verified certificate holds a SPIFFE id. */

@@ -37,6 +37,7 @@ const {
   DOWNSTREAM_CX_DRAIN_CLOSE: CX_DRAIN_CLOSE,
   DOWNSTREAM_CX_HTTP1_ACTIVE: CX_HTTP1_ACTIVE,
   DOWNSTREAM_CX_HTTP1_TOTAL: CX_HTTP1_TOTAL,
+  DOWNSTREAM_CX_HTTP2_ACTIVE: CX_HTTP2_ACTIVE,
   DOWNSTREAM_CX_HTTP2_TOTAL: CX_HTTP2_TOTAL,
   DOWNSTREAM_CX_IDLE_TIMEOUT: CX_IDLE_TIMEOUT,
   DOWNSTREAM_CX_MAX_DURATION_REACHED: CX_MAX_DURATION,
@@ -48,7 +49,11 @@ const {
   DOWNSTREAM_CX_TOTAL: CX_TOTAL,
   DOWNSTREAM_CX_TX_BYTES_TOTAL: CX_TX_BYTES,
   DOWNSTREAM_RQ_HEADER_TIMEOUT: RQ_HEADER_TIMEOUT,
+  DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS: TOO_MANY_PREMATURE_RESETS,
 } = ManagerStat;
+
+/** Streams among which a half may be reset at once, by the default of `overload.premature_reset_total_stream_count`. */
+const PREMATURE_RESET_STREAMS = 500;
 
 const IDLE = 0;
 const MAX_DURATION = 1;
@@ -77,6 +82,10 @@ export class HttpConnection
   private endedLocally = false;
   private readonly socket: Socket;
   private codec: ServerConnection | undefined = undefined;
+  private http2 = false;
+  /** Of HTTP/2: streams that ended, and those of them that the downstream gave up at once. */
+  private endedStreams = 0;
+  private prematureResets = 0;
   /** Bytes that came before the protocol was known. */
   private sniffed: Buffer | undefined = undefined;
   private readonly streams = new Set<ActiveStream>();
@@ -150,7 +159,8 @@ export class HttpConnection
       this.manager.stats.inc(CX_DRAIN_CLOSE);
       this.codec?.drain();
     }
-    if (this.streams.size === 0) this.end();
+    if (this.http2) this.armDrain();
+    else if (this.streams.size === 0) this.end();
   }
 
   destroy(): void {
@@ -246,9 +256,21 @@ export class HttpConnection
 
   /** The stream is over: its response is complete, or it was reset. */
   closeStream(active: ActiveStream, now: number): void {
+    if (this.http2) this.endedStreams++;
     if (!this.streams.delete(active) || this.streams.size > 0 || this.closed) return;
     const { idleTimeoutMs } = this.manager.config.common;
     if (idleTimeoutMs > 0) this.manager.dependencies.timers.postpone(this.idleTimer, now + idleTimeoutMs);
+  }
+
+  /**
+   * The downstream gave a stream of HTTP/2 up right after it had opened it. Who does so with every other one asks for work
+   * and not for answers; the limit is Envoy's.
+   */
+  countPrematureReset(): void {
+    this.prematureResets++;
+    if (this.closed || this.prematureResets * 2 < Math.max(this.endedStreams, PREMATURE_RESET_STREAMS)) return;
+    this.manager.stats.inc(TOO_MANY_PREMATURE_RESETS);
+    this.destroy();
   }
 
   /** Asked as a response's head is about to go: whether the connection ends with it. */
@@ -311,7 +333,7 @@ export class HttpConnection
    * `connection: close`; the transport ends `drain_timeout` later. Where no request has ever come, none is on its way.
    */
   private startDrain(): void {
-    if (this.requests === 0) {
+    if (this.requests === 0 && !this.http2) {
       this.end();
       return;
     }
@@ -334,15 +356,10 @@ export class HttpConnection
 
   private start(protocol: 'http1' | 'http2'): void {
     const { config, stats } = this.manager;
-    this.codec = createCodec(protocol, config, this, this, this.encrypted);
-    if (this.codec === undefined) {
-      stats.inc(CX_HTTP2_TOTAL);
-      stats.inc(CX_PROTOCOL_ERROR);
-      this.destroy();
-      return;
-    }
-    stats.inc(CX_HTTP1_TOTAL);
-    stats.add(CX_HTTP1_ACTIVE, 1);
+    this.http2 = protocol === 'http2';
+    stats.inc(this.http2 ? CX_HTTP2_TOTAL : CX_HTTP1_TOTAL);
+    stats.add(this.http2 ? CX_HTTP2_ACTIVE : CX_HTTP1_ACTIVE, 1);
+    this.codec = createCodec(protocol, config, this, this, this.encrypted, () => this.manager.http2Stats());
   }
 
   private onData(chunk: Buffer): void {
@@ -361,7 +378,8 @@ export class HttpConnection
       this.sniffed = undefined;
       this.start(protocol);
     }
-    if (this.streams.size === 0 && manager.config.requestHeadersTimeoutMs > 0) this.limitHeaders();
+    // In HTTP/2 bytes may come that begin no request.
+    if (this.streams.size === 0 && manager.config.requestHeadersTimeoutMs > 0 && !this.http2) this.limitHeaders();
     try {
       this.codec?.receive(bytes);
     } catch (error) {
@@ -409,7 +427,7 @@ export class HttpConnection
     const active = this.streams.size > 0;
     stats.add(CX_ACTIVE, -1);
     if (this.encrypted) stats.add(CX_SSL_ACTIVE, -1);
-    if (this.codec !== undefined) stats.add(CX_HTTP1_ACTIVE, -1);
+    if (this.codec !== undefined) stats.add(this.http2 ? CX_HTTP2_ACTIVE : CX_HTTP1_ACTIVE, -1);
     stats.inc(CX_DESTROY);
     stats.inc(this.endedLocally ? CX_DESTROY_LOCAL : CX_DESTROY_REMOTE);
     if (active) {

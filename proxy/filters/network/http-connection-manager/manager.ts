@@ -6,6 +6,7 @@ import type { HttpConnectionManager, HttpFilterConfig } from '../../../../xds-cl
 import { ProxyError } from '../../../errors.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { RequestHead } from '../../../http/headers.ts';
+import { HTTP2_STATS } from '../../../http2/stats.ts';
 import type { AccessLogger } from '../../../observe/access-log/contract.ts';
 import type { Histogram, StatBlock } from '../../../observe/stats/contract.ts';
 import type { Tracer } from '../../../observe/tracing/contract.ts';
@@ -47,6 +48,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly bufferLimitBytes: number;
   readonly makeTerminal: MakeTerminal;
   private readonly tracingStats: StatBlock | undefined;
+  private http2Block: StatBlock | undefined = undefined;
   private readonly inlineRoutes: RouteTable | undefined;
   private readonly routesName: string;
   /** Of RDS, as the last request met it. */
@@ -112,6 +114,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.router.follow(undefined);
     this.router.stats.release();
     this.tracingStats?.release();
+    this.http2Block?.release();
   }
 
   /** The route table of this moment; `undefined` until RDS has given one. */
@@ -123,6 +126,12 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       this.router.follow(table?.config);
     }
     return table;
+  }
+
+  /** As in Envoy, one block for all connection managers, there from the first HTTP/2 connection on. */
+  http2Stats(): StatBlock {
+    this.http2Block ??= this.context.stats.block('http2.', HTTP2_STATS);
+    return this.http2Block;
   }
 
   requestId(): string {
