@@ -69,7 +69,7 @@ export class Output {
 
   constructor(transport: Transport) {
     this.transport = transport;
-    this.copies = 'encrypted' in transport;
+    this.copies = transport.encrypted === true;
   }
 
   /** Appends latin1 text. */
@@ -171,7 +171,7 @@ export class Output {
 
   drained(): void {
     this.blocked = false;
-    this.copies = 'encrypted' in this.transport;
+    this.copies = this.transport.encrypted === true;
   }
 
   /** Makes room for `count` bytes at the end of this connection's region. */
