@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --rows h1,mtls-out] [--rounds 3] [--quick]`: Tollway and its peers in turn on the same bootstrap, on
- * the same core. Writes bench/results/latest.{md,json,svg}; a part run with --rows replaces those rows only.
+ * the same core. Writes bench/results/latest.{md,json,svg} and the table in bench/README.md; a part run with --rows replaces those rows only.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,11 +9,12 @@ import { join, resolve } from 'node:path';
 import { stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { ENVOY, isInstalled, type PeerName } from './lib/peers.ts';
-import { judgeGoal, markdown, medianOf, type Results, type RowResult, round, svg } from './lib/results.ts';
+import { judgeGoal, markdown, medianOf, type Results, type RowResult, round, svg, withTable } from './lib/results.ts';
 import type { Figures, Row } from './lib/row.ts';
 import { type Stage, setStage } from './lib/stage.ts';
 
 const RESULTS = resolve(import.meta.dirname, '../results');
+const PAGE = resolve(import.meta.dirname, '../README.md');
 
 async function loadRows(): Promise<readonly Row[]> {
   const folder = join(import.meta.dirname, 'rows');
@@ -119,6 +120,7 @@ if (!values.quick) {
   };
   writeFileSync(json, `${JSON.stringify(results, null, 1)}\n`);
   writeFileSync(join(RESULTS, 'latest.md'), markdown(results));
+  writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), markdown(results)));
   writeFileSync(join(RESULTS, 'latest.svg'), svg(results));
   stdout.write(`written to ${RESULTS}/latest.md\n`);
 }

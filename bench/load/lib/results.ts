@@ -107,6 +107,17 @@ export function markdown(results: Results): string {
   return lines.join('\n');
 }
 
+const BEGIN = '<!-- newest table: written by npm run bench -->';
+const END = '<!-- end of the newest table -->';
+
+/** `page` with the table between its two marks replaced. Throws when it has none: the figures must not get lost. */
+export function withTable(page: string, table: string): string {
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`bench/README.md lacks the marks "${BEGIN}" and "${END}"`);
+  return `${page.slice(0, begin + BEGIN.length)}\n\n${table.trim()}\n\n${page.slice(end)}`;
+}
+
 function figuresOf(row: RowResult): string[] {
   return [...new Set(Object.values(row.rounds).flatMap((rounds) => rounds.flatMap((figures) => Object.keys(figures))))];
 }
