@@ -83,6 +83,11 @@ export interface ServerConnectionHandler {
    * `head`: the request's, where all of it could be read; `end`: it has no body.
    */
   onFault(fault: ProtocolFault, stream: ServerStream | undefined, head: RequestHead | undefined, end: boolean): void;
+  /**
+   * HTTP/2: a request's head could not be taken, and its stream is reset; there is nothing to answer. `broken`: it was
+   * malformed (`onFault` may follow for the connection); otherwise it was more than the configuration lets in.
+   */
+  onRefusedHead?(fault: ProtocolFault, broken: boolean): void;
 }
 
 /** A codec on one downstream connection. */
@@ -134,6 +139,8 @@ export interface ClientConnectionHandler {
   onStreamEnd(reusable: boolean): void;
   /** The peer asked for no new streams (GOAWAY, `Connection: close`); open ones go on. */
   onGoAway(): void;
+  /** HTTP/2: a stream was reset, by the upstream or by us; its handler is told too. A refused one is not meant. */
+  onStreamReset?(byUpstream: boolean): void;
   /** `availableStreams` may have grown without a stream's end: the peer allows more. HTTP/2 alone says so. */
   onRoom?(): void;
   /** The peer broke the protocol; the transport is to be destroyed. */

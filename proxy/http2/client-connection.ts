@@ -48,6 +48,11 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     return this.peerTakesConnect;
   }
 
+  /** We reset a stream that the upstream knows of. */
+  resetSent(): void {
+    this.handler.onStreamReset?.(false);
+  }
+
   /** What has not been given to the transport never will be. */
   get isOver(): boolean {
     return this.over;
@@ -151,7 +156,6 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
       this.malformed(stream, Fault.contentLength);
       return;
     }
-    this.options.stats.inc(Http2Stat.trailers);
     stream.remoteClosed = true;
     stream.receiveTrailers(trailers);
   }
@@ -166,8 +170,10 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
       stream.stopSending();
       return;
     }
+    const refused = code === ErrorCode.RefusedStream;
+    if (!refused) this.handler.onStreamReset?.(true);
     this.remove(stream, false);
-    stream.onReset(code === ErrorCode.RefusedStream ? 'remote-refused' : 'remote-reset', undefined);
+    stream.onReset(refused ? 'remote-refused' : 'remote-reset', undefined);
   }
 
   protected override onGoAway(lastStream: number): void {

@@ -67,8 +67,10 @@ export class Http2ClientStream extends Http2Stream implements ClientStream {
 
   reset(reason: ResetReason): void {
     if (this.closed) return;
-    if (this.headSent)
+    if (this.headSent) {
       this.client.putReset(this.id, reason === 'protocol-error' ? ErrorCode.Protocol : ErrorCode.Cancel);
+      this.client.resetSent();
+    }
     this.client.remove(this, true);
   }
 

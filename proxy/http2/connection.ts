@@ -462,7 +462,6 @@ export abstract class Http2Connection {
       return;
     }
     this.options.stats.inc(Http2Stat.rx_reset);
-    if (code === ErrorCode.RefusedStream) this.options.stats.inc(Http2Stat.stream_refused_errors);
     this.onPeerReset(stream, code);
   }
 

@@ -60,13 +60,10 @@ export const Fault = {
 
   fieldName: fault(Protocol, FIELD, 'a field name is not a token in lower case'),
   fieldValue: fault(Protocol, FIELD, 'a field value holds a control character, or begins or ends with a blank'),
-  pseudoField: fault(Protocol, VIOLATION, 'a pseudo-field is unknown, doubled, misplaced or missing'),
-  connectionField: fault(
-    Protocol,
-    VIOLATION,
-    'a field of an HTTP/1.1 connection came, or TE with more than "trailers"',
-  ),
-  underscore: fault(Protocol, 'http2.unexpected_underscore', 'a field name holds an underscore'),
+  pseudoField: fault(Protocol, VIOLATION, 'a pseudo-field is doubled or missing'),
+  strayPseudoField: fault(Protocol, FIELD, 'a pseudo-field is unknown, or stands after other fields'),
+  connectionField: fault(Protocol, FIELD, 'a field of an HTTP/1.1 connection came, or TE with more than "trailers"'),
+  underscore: fault(Internal, 'http2.unexpected_underscore', 'a field name holds an underscore'),
   authority: fault(Protocol, VIOLATION, ':authority holds what no authority has, or is not what Host says'),
   path: fault(
     Protocol,
@@ -77,7 +74,7 @@ export const Fault = {
   contentLength: fault(Protocol, VIOLATION, 'Content-Length is not one number, or not that of the DATA that came'),
   bodyDisallowed: fault(Protocol, VIOLATION, 'DATA came in a response that has no body'),
   trailers: fault(Protocol, VIOLATION, 'trailers did not end their stream'),
-  connectProtocol: fault(Protocol, VIOLATION, 'an extended CONNECT came that our SETTINGS do not allow'),
+  connectProtocol: fault(Protocol, FIELD, 'an extended CONNECT came that our SETTINGS do not allow'),
   status: fault(Protocol, VIOLATION, ':status is not a number that HTTP/2 has'),
   informational: fault(Protocol, VIOLATION, 'a 1xx response ended its stream, or too many came'),
 

@@ -69,11 +69,11 @@ function addField(headers: HeaderMap, field: Field, underscores: Underscores): H
     case NameKind.ConnectionSpecific:
       return Fault.connectionField;
     case NameKind.Invalid:
-      return Fault.fieldName;
+      return name.text.charCodeAt(0) === 58 ? Fault.strayPseudoField : Fault.fieldName;
     case NameKind.Host:
       break;
     default:
-      return Fault.pseudoField;
+      return Fault.strayPseudoField;
   }
   headers.names.push(name.text);
   headers.values.push(value);

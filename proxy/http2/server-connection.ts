@@ -85,6 +85,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     }
     if (this.decoder.overflowed) {
       stats.inc(Http2Stat.header_overflow);
+      this.handler.onRefusedHead?.(Fault.tooManyHeaders, false);
       this.refuseStream(id, ErrorCode.Internal);
       return;
     }
@@ -92,6 +93,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     const head = readRequest(this.decoder, scheme, underscores, limits.allowConnect);
     if (read.dropped > 0) stats.add(Http2Stat.dropped_headers_with_underscores, read.dropped);
     if (head === undefined) this.refuseRequest(id, read.fault ?? Fault.pseudoField);
+    else if (end && read.contentLength > 0) this.refuseRequest(id, Fault.contentLength);
     else this.open(id, head, end);
   }
 
@@ -101,10 +103,6 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     this.opened(stream);
     stream.remoteClosed = end;
     stream.expected = contentLength;
-    if (end && contentLength > 0) {
-      this.malformed(stream, Fault.contentLength);
-      return;
-    }
     const fault = head.path.includes('#') ? Fault.fragment : head.authority === '' ? Fault.missingHost : undefined;
     if (fault !== undefined) {
       this.handler.onFault(fault, stream, head, end);
@@ -119,10 +117,12 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     const { stats, limits } = this.options;
     if (fault === Fault.underscore) {
       stats.inc(Http2Stat.requests_rejected_with_underscores_in_headers);
-      this.refuseStream(id, ErrorCode.Protocol);
+      this.handler.onRefusedHead?.(fault, false);
+      this.refuseStream(id, fault.code);
       return;
     }
     stats.inc(Http2Stat.rx_messaging_error);
+    this.handler.onRefusedHead?.(fault, true);
     if (limits.streamErrors) this.refuseStream(id, fault.code);
     else this.fail(fault);
   }

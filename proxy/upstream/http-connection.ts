@@ -129,6 +129,10 @@ export class HttpConnection
     if (this.activeStreams === 0) this.close();
   }
 
+  onStreamReset(byUpstream: boolean): void {
+    this.context.stats.inc(byUpstream ? ClusterStat.upstream_rq_rx_reset : ClusterStat.upstream_rq_tx_reset);
+  }
+
   onRoom(): void {
     if (!this.closed) this.owner.onRoom(this);
   }

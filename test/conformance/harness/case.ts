@@ -65,6 +65,8 @@ export interface Suite {
   readonly files?: { readonly [name: string]: string };
   /** Upstreams that speak TLS. */
   readonly upstreamTls?: { readonly [upstream: string]: UpstreamTlsOptions };
+  /** Upstreams that speak HTTP/2. */
+  readonly upstreamHttp2?: readonly string[];
   /** Compares also on which connection an upstream saw each request. */
   readonly connections?: boolean;
   readonly cases: readonly Case[];

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls';
 import { type Message, parseMessage } from './http-text.ts';
+import { runHttp2 } from './http2-client.ts';
 
 export interface ClientTls {
   /** PEM. */
@@ -29,6 +30,8 @@ export interface Exchange {
   readonly listener?: string;
   /** Parts written one after the other; a number waits that many milliseconds. */
   readonly send: readonly (string | number)[];
+  /** Speaks HTTP/2 instead: frames after the preface, and pauses. `responses` counts the streams that end. */
+  readonly frames?: readonly (Buffer | number)[];
   /** Responses to wait for (1xx not counted). Default 1; 0 only waits for the end of the connection. */
   readonly responses?: number;
   /** The requests are HEAD: responses have no body. */
@@ -77,6 +80,13 @@ export function raw(text: string, options: Omit<Exchange, 'send'> = {}): Exchang
   return { send: [text.replace(/\r?\n/g, '\r\n')], ...options };
 }
 
+/** Frames of HTTP/2; `responses`: the streams that have to end. */
+export const http2 = (frames: readonly (Buffer | number)[], responses = 1): Exchange => ({
+  send: [],
+  frames,
+  responses,
+});
+
 /** The exchange on another listener. */
 export const on = (listener: string, exchange: Exchange): Exchange => ({ ...exchange, listener });
 
@@ -89,6 +99,9 @@ export const over = (tls: ClientTls, exchange: Exchange): Exchange => ({
 
 export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
   const wanted = exchange.responses ?? 1;
+  if (exchange.frames !== undefined) {
+    return runHttp2(port, exchange.frames, wanted, exchange.lingerMs ?? LINGER_MS, exchange.withinMs ?? 5_000);
+  }
   return new Promise((resolve) => {
     const socket = dial(port, exchange.tls);
     let tls: TlsSaw | undefined;

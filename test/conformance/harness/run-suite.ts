@@ -47,7 +47,11 @@ export async function runSuite(
   suite: Suite,
   alter: (bootstrap: string) => string = (text) => text,
 ): Promise<SuiteRecord> {
-  const upstreams = suite.upstreams.map((name) => new Upstream(name, [reply(200, name)], suite.upstreamTls?.[name]));
+  const upstreams = suite.upstreams.map((name) =>
+    suite.upstreamHttp2?.includes(name) === true
+      ? new Upstream(name, [reply(200, name)], 'http2')
+      : new Upstream(name, [reply(200, name)], suite.upstreamTls?.[name]),
+  );
   for (const upstream of upstreams) await upstream.start();
   let proxy: RunningProxy | undefined;
   try {

@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { type Message, parseMessage } from './http-text.ts';
+import { http2Server } from './http2-upstream.ts';
 
 /** Bytes as they stand. */
 export interface Send {
@@ -67,12 +68,16 @@ export class Upstream {
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
 
-  constructor(name: string, behaviour: Behaviour, tls?: UpstreamTlsOptions) {
+  /** `over`: TLS, or HTTP/2 in plaintext. */
+  constructor(name: string, behaviour: Behaviour, over?: UpstreamTlsOptions | 'http2') {
     this.name = name;
     this.behaviour = behaviour;
-    if (tls === undefined) this.server = createServer((socket) => this.accept(socket));
+    if (over === 'http2') {
+      this.server = http2Server((request) => this.onStream(request));
+      this.server.on('connection', (socket) => this.keep(socket));
+    } else if (over === undefined) this.server = createServer((socket) => this.accept(socket));
     else {
-      const { alpn, ...pair } = tls;
+      const { alpn, ...pair } = over;
       const options = { ...pair, requestCert: true, rejectUnauthorized: false };
       const protocols = alpn === undefined ? {} : { ALPNProtocols: [...alpn] };
       this.server = createTlsServer({ ...options, ...protocols }, (socket) => this.accept(socket));
@@ -107,6 +112,20 @@ export class Upstream {
   async stop(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     if (this.server.listening) await new Promise<void>((done) => this.server.close(() => done()));
+  }
+
+  private keep(socket: Socket): void {
+    this.connections++;
+    this.sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.sockets.delete(socket));
+  }
+
+  private onStream(request: Message): Answer | undefined {
+    this.seen.push({ upstream: this.name, request, connection: 0, tls: undefined, onConnection: 0 });
+    const answer = this.next(request);
+    this.turn++;
+    return answer;
   }
 
   private accept(socket: Socket): void {

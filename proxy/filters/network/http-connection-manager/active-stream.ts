@@ -175,6 +175,14 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.sendLocalReply(fault.status, fault.text ?? reasonOf(fault.status), fault.details);
   }
 
+  /** The request's stream is reset before it could begin: `broken` by its protocol, or by a limit of ours. */
+  giveUp(fault: ProtocolFault, broken: boolean): void {
+    const { info } = this;
+    info.flags |= broken ? ResponseFlag.DownstreamProtocolError : ResponseFlag.DownstreamRemoteReset;
+    info.responseCodeDetails = fault.details;
+    this.finish(true);
+  }
+
   // From the codec.
 
   onData(chunk: Buffer, end: boolean): void {

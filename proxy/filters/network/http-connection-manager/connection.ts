@@ -55,6 +55,17 @@ const {
 /** Streams among which a half may be reset at once, by the default of `overload.premature_reset_total_stream_count`. */
 const PREMATURE_RESET_STREAMS = 500;
 
+/** For a request that nothing can be sent to. */
+const NO_STREAM: ServerStream = {
+  sendInformational: () => undefined,
+  sendHead: () => true,
+  sendData: () => true,
+  sendTrailers: () => undefined,
+  reset: () => undefined,
+  pause: () => undefined,
+  resume: () => undefined,
+};
+
 const IDLE = 0;
 const MAX_DURATION = 1;
 const DELAYED_CLOSE = 2;
@@ -232,16 +243,17 @@ export class HttpConnection
         return;
       }
     }
-    const head: RequestHead = read ?? {
-      method: '',
-      path: '',
-      authority: '',
-      scheme: this.encrypted ? 'https' : 'http',
-      version: 11,
-      protocol: undefined,
-      headers: new HeaderMap(),
-    };
-    this.open(stream, head, end).refuse(fault);
+    this.open(stream, read ?? this.unknownHead(11), end).refuse(fault);
+  }
+
+  onRefusedHead(fault: ProtocolFault, broken: boolean): void {
+    this.open(NO_STREAM, this.unknownHead(20), false).giveUp(fault, broken);
+  }
+
+  /** Of a request whose head cannot be read. */
+  private unknownHead(version: 11 | 20): RequestHead {
+    const scheme = this.encrypted ? 'https' : 'http';
+    return { method: '', path: '', authority: '', scheme, version, protocol: undefined, headers: new HeaderMap() };
   }
 
   private open(stream: ServerStream, head: RequestHead, end: boolean): ActiveStream {

@@ -1,0 +1,153 @@
+import { countedApart, type Difference, http, httpOptions, type Suite } from '../harness/case.ts';
+import { get, http2, on, post } from '../harness/client.ts';
+import { data, frame, headers, request, reset } from '../harness/http2-client.ts';
+import { reply } from '../harness/upstream.ts';
+
+const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const toHttp2 = (...endpoints: string[]) => ({ endpoints, ...httpOptions({}, { http2_protocol_options: {} }) });
+const TRAILERS = {
+  do: 'send' as const,
+  bytes:
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: application/grpc\r\n\r\n2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n',
+};
+type Fields = [string, string][];
+const to = (method: string, path: string): Fields => [
+  [':method', method],
+  [':scheme', 'http'],
+  [':path', path],
+  [':authority', 'conformance.test'],
+];
+const HEAD = to('GET', '/one');
+const TOLD: Difference = {
+  why: "a connection that ends for its client's fault is told so by GOAWAY (RFC 9113 §5.4.1)",
+  at: { 'client[0].rest': { envoy: '', tollway: 'GOAWAY 1 ' } },
+};
+const GRPC = { 'content-type': 'application/grpc', te: 'trailers' };
+const retry = { retry_policy: { retry_on: 'refused-stream', num_retries: 1 } };
+
+/** HTTP/2 on either side: messages as they pass, what is malformed, and what becomes of resets. */
+export const suite: Suite = {
+  name: 'HTTP/2',
+  upstreams: ['one', 'two'],
+  upstreamHttp2: ['two'],
+  listener: 'ingress',
+  bootstrap: http({
+    clusters: {
+      one: ['one'],
+      two: toHttp2('two'),
+      same: {
+        endpoints: ['one'],
+        typed_extension_protocol_options: {
+          [OPTIONS]: { '@type': `type.googleapis.com/${OPTIONS}`, use_downstream_protocol_config: {} },
+        },
+      },
+    },
+    routes: [
+      { match: { prefix: '/one' }, route: { cluster: 'one' } },
+      { match: { prefix: '/two' }, route: { cluster: 'two' } },
+      { match: { prefix: '/retry' }, route: { cluster: 'two', ...retry } },
+      { match: { prefix: '/same' }, route: { cluster: 'same' } },
+      { match: { prefix: '/direct' }, direct_response: { status: 200, body: { inline_string: 'direct' } } },
+    ],
+    variants: {
+      lenient: { http2_protocol_options: { override_stream_error_on_invalid_http_message: true } },
+      connect: { http2_protocol_options: { allow_connect: true }, upgrade_configs: [{ upgrade_type: 'websocket' }] },
+      drops: { common_http_protocol_options: { headers_with_underscores_action: 'DROP_HEADER' } },
+      rejects: { common_http_protocol_options: { headers_with_underscores_action: 'REJECT_REQUEST' } },
+    },
+  }),
+  cases: [
+    { name: 'GET to HTTP/1.1', client: http2([request(1, 'GET', '/one/a?b=c', { 'x-a': '1' })]) },
+    { name: 'POST to HTTP/1.1', client: http2([request(1, 'POST', '/one', {}, 'money')]) },
+    { name: 'POST with a length', client: http2([request(1, 'POST', '/one', { 'content-length': '5' }, 'money')]) },
+    { name: 'HEAD to HTTP/1.1', client: http2([request(1, 'HEAD', '/one')]) },
+    { name: 'GET to HTTP/2', client: http2([request(1, 'GET', '/two/a?b=c', { 'x-a': '1' })]) },
+    { name: 'POST to HTTP/2', client: http2([request(1, 'POST', '/two', {}, 'money')]) },
+    { name: 'HTTP/1.1 to HTTP/2', client: get('/two/a', { 'x-a': '1', te: 'trailers' }) },
+    { name: 'POST from HTTP/1.1 to HTTP/2', client: post('/two', 'money') },
+    { name: 'HEAD from HTTP/1.1 to HTTP/2', client: get('/two', {}, 'HEAD') },
+    { name: 'as the downstream speaks', client: get('/same') },
+    {
+      name: 'two streams of one connection',
+      client: http2([request(1, 'GET', '/one/1'), 30, request(3, 'GET', '/two/3')], 2),
+    },
+    {
+      name: 'trailers of a gRPC response',
+      client: http2([request(1, 'POST', '/two', GRPC, 'x')]),
+      upstreams: { two: [TRAILERS] },
+    },
+    {
+      name: 'trailers of a request',
+      client: http2([headers(1, to('POST', '/two'), false), data(1, 'x', false), headers(1, [['x-sum', 'abc']], true)]),
+    },
+    { name: 'a direct response', client: http2([request(1, 'GET', '/direct')]) },
+    { name: 'no route', client: http2([request(1, 'GET', '/nothing')]) },
+    { name: 'a gRPC call without route', client: http2([request(1, 'POST', '/nothing', GRPC, 'x')]) },
+    {
+      name: 'cookies in crumbs',
+      client: http2([headers(1, [...HEAD, ['cookie', 'a=1'], ['cookie', 'b=2']], true)]),
+    },
+    {
+      name: 'Host in place of the authority',
+      client: http2([headers(1, [...HEAD.slice(0, 3), ['host', 'h.test']], true)]),
+    },
+    {
+      name: 'an upstream that refuses the stream',
+      client: http2([request(1, 'GET', '/two')]),
+      upstreams: { two: [{ do: 'close' }] },
+    },
+    {
+      name: 'a refused stream that may be retried',
+      client: http2([request(1, 'POST', '/retry', {}, 'once')]),
+      upstreams: { two: [{ do: 'close' }, reply(200, 'again')] },
+    },
+    {
+      name: 'an upstream that resets the stream',
+      client: http2([request(1, 'GET', '/two')]),
+      upstreams: { two: [{ do: 'reset' }] },
+    },
+    {
+      name: 'an HTTP/1.1 upstream that closes',
+      client: http2([request(1, 'GET', '/one')]),
+      upstreams: { one: [{ do: 'close' }] },
+    },
+    {
+      name: 'a client that resets its stream, and goes on',
+      client: http2([request(1, 'GET', '/one/hang'), 60, reset(1, 8), 30, request(3, 'GET', '/direct')]),
+      upstreams: { one: [{ do: 'hang' }] },
+      logLines: 2,
+    },
+    {
+      name: 'a websocket that is not configured',
+      client: http2([headers(1, [[':method', 'CONNECT'], ...HEAD.slice(1), [':protocol', 'websocket']], false)], 0),
+      logLines: 1,
+      differs: TOLD,
+    },
+    { name: 'underscores dropped', client: on('drops', http2([request(1, 'GET', '/one', { x_a: '1' })])) },
+    {
+      name: 'underscores refused',
+      client: on('rejects', http2([request(1, 'GET', '/one', { x_a: '1' })])),
+      logLines: 1,
+    },
+    {
+      name: 'PING and an unknown frame',
+      client: http2([frame(6, 0, 0, Buffer.alloc(8)), frame(99, 0, 0), request(1, 'GET', '/direct')]),
+    },
+    ...[
+      ['an upper-case name', [...HEAD, ['X-A', '1']]],
+      ['connection', [...HEAD, ['connection', 'close']]],
+      ['TE with codings', [...HEAD, ['te', 'gzip']]],
+      ['no path', HEAD.filter(([name]) => name !== ':path')],
+      ['a relative path', HEAD.map(([name, value]) => [name, name === ':path' ? 'one' : value])],
+      ['an unknown pseudo-field', [...HEAD, [':x', '1']]],
+      ['a line end in a value', [...HEAD, ['x-a', '1\r\nx-b: 2']]],
+    ].flatMap(([name, fields]) => {
+      const frames = [headers(1, fields as Fields, true), 40, request(3, 'GET', '/direct')];
+      return [
+        { name: `malformed: ${name as string}`, client: http2(frames, 0), logLines: 1, differs: TOLD },
+        { name: `malformed, lenient: ${name as string}`, client: on('lenient', http2(frames, 2)), logLines: 2 },
+      ];
+    }),
+  ],
+  statsDiffer: countedApart("the codec is Tollway's own", ['cluster.two.http2.nghttp2_upstream_connections']),
+};
