@@ -16,7 +16,6 @@ import { Fault, type Http2Fault } from './faults.ts';
 import { ErrorCode, MAX_STREAM_ID } from './frames.ts';
 import { read, readResponse, readTrailers } from './message.ts';
 import type { Http2CodecOptions } from './options.ts';
-import { Http2Stat } from './stats.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** 1xx responses that may come before the final one. */
@@ -44,8 +43,9 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     return Math.max(0, Math.min(this.peerMaxStreams, this.options.limits.maxConcurrentStreams) - this.active);
   }
 
-  get takesConnect(): boolean {
-    return this.peerTakesConnect;
+  /** The upstream has said what it takes, and extended CONNECT is not of it (RFC 8441 §3). */
+  get refusesConnect(): boolean {
+    return this.settled && !this.peerTakesConnect;
   }
 
   /** We reset a stream that the upstream knows of. */
@@ -113,8 +113,7 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
       return;
     }
     if (this.decoder.overflowed) {
-      this.options.stats.inc(Http2Stat.header_overflow);
-      this.endStream(stream, Fault.tooManyHeaders);
+      this.endStream(stream, this.countOverflow());
       return;
     }
     if (stream.answered) this.takeTrailers(stream, end);
@@ -173,7 +172,8 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     const refused = code === ErrorCode.RefusedStream;
     if (!refused) this.handler.onStreamReset?.(true);
     this.remove(stream, false);
-    stream.onReset(refused ? 'remote-refused' : 'remote-reset', undefined);
+    if (refused) stream.onReset('remote-refused', undefined);
+    else stream.onReset(code === ErrorCode.Protocol ? 'protocol-error' : 'remote-reset', undefined);
   }
 
   protected override onGoAway(lastStream: number): void {

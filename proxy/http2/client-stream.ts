@@ -37,6 +37,12 @@ export class Http2ClientStream extends Http2Stream implements ClientStream {
   sendHead(head: RequestHead, end: boolean): boolean {
     if (this.headSent || this.closed) return true;
     const { client } = this;
+    if (head.protocol !== undefined && client.refusesConnect) {
+      client.resetSent();
+      client.remove(this, false);
+      this.handler.onReset('protocol-error', undefined);
+      return true;
+    }
     if (!client.start(this)) {
       client.remove(this, false);
       this.handler.onReset('local-refused', undefined);

@@ -58,7 +58,8 @@ export abstract class Http2Connection {
   private readonly isServer: boolean;
   private readonly keepalive: Keepalive | undefined;
   private peerFrameSize = FRAME_SIZE;
-  private settled = false;
+  /** The peer's first SETTINGS have come. */
+  protected settled = false;
   private receiveWindow: number;
   private uncredited = 0;
   /** Streams with bytes that the connection's window holds back. */
@@ -445,6 +446,14 @@ export abstract class Http2Connection {
     const { decoder, options } = this;
     if (decoder.decode(block, start, end, options.maxHeadersBytes, options.maxHeadersCount)) this.onHeaders(id, ends);
     else this.fail(Fault.compression);
+  }
+
+  /** The block just decoded is more than is taken: counts it and says how. */
+  protected countOverflow(): Http2Fault {
+    const { stats, maxHeadersBytes } = this.options;
+    const large = this.decoder.bytes > maxHeadersBytes;
+    stats.inc(large ? Http2Stat.header_list_size_too_large : Http2Stat.header_overflow);
+    return large ? Fault.headersTooLarge : Fault.tooManyHeaders;
   }
 
   /** A header block came for a stream that is not open, and that cannot be opened any more. */

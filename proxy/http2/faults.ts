@@ -45,6 +45,11 @@ export const Fault = {
     'a header block is larger, or in more frames, than is read',
   ),
   tooManyHeaders: fault(Internal, 'http2.too_many_headers', 'a message has more fields than the limits allow'),
+  headersTooLarge: fault(
+    Internal,
+    'http2.header_list_size_too_large',
+    'the fields of a message are larger than the limits allow',
+  ),
   dataBeforeHead: fault(Protocol, PROTOCOL, 'DATA came before the response head'),
 
   emptyFrames: fault(EnhanceYourCalm, FLOOD, 'too many frames without payload came one after the other'),
@@ -79,5 +84,4 @@ export const Fault = {
   informational: fault(Protocol, VIOLATION, 'a 1xx response ended its stream, or too many came'),
 
   fragment: unserved('path_normalization_failed', 'the request target holds a "#"'),
-  missingHost: unserved('missing_host_header', 'a request came without :authority and Host'),
 } as const;

@@ -135,6 +135,7 @@ export function readRequest(
     return refuse(Fault.authority);
   }
   authority ??= host ?? '';
+  if (authority === '') return refuse(Fault.pseudoField);
   if (!isAuthority(authority)) return refuse(Fault.authority);
   if (protocol !== undefined) method = 'GET';
   return { method, path, authority, scheme, version: 20, protocol, headers };

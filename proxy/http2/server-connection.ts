@@ -84,8 +84,8 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
       return;
     }
     if (this.decoder.overflowed) {
-      stats.inc(Http2Stat.header_overflow);
-      this.handler.onRefusedHead?.(Fault.tooManyHeaders, false);
+      const fault = this.countOverflow();
+      this.handler.onRefusedHead?.(fault, false);
       this.refuseStream(id, ErrorCode.Internal);
       return;
     }
@@ -103,9 +103,8 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     this.opened(stream);
     stream.remoteClosed = end;
     stream.expected = contentLength;
-    const fault = head.path.includes('#') ? Fault.fragment : head.authority === '' ? Fault.missingHost : undefined;
-    if (fault !== undefined) {
-      this.handler.onFault(fault, stream, head, end);
+    if (head.path.includes('#')) {
+      this.handler.onFault(Fault.fragment, stream, head, end);
       return;
     }
     const handler = this.handler.onRequest(stream, head, end);
@@ -138,8 +137,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
       return;
     }
     if (this.decoder.overflowed) {
-      this.options.stats.inc(Http2Stat.header_overflow);
-      this.endStream(stream, Fault.tooManyHeaders);
+      this.endStream(stream, this.countOverflow());
       return;
     }
     const trailers = readTrailers(this.decoder, this.serverOptions.underscores);

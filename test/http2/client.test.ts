@@ -115,13 +115,24 @@ describe('an HTTP/2 client connection', () => {
 
   it('asks for a tunnel by extended CONNECT and gives its 200 as 101', () => {
     const client = new Client();
-    greet(client);
+    client.receive(frame(4, 0, 0, Buffer.from('000800000001', 'hex')));
+    client.frames();
     const { seen, stream } = client.open(request({ protocol: 'websocket' }));
     client.receive(headers(1, false, ':status', '200'));
     assert.equal(seen.head?.status, 101);
     assert.equal(seen.head?.headers.get('upgrade'), 'websocket');
     stream.sendData(Buffer.from('x'), false);
     assert.deepEqual(client.frames(), ['HEADERS 1', 'DATA 1 1']);
+  });
+
+  it('asks no upstream for a tunnel that does not take extended CONNECT', () => {
+    const client = new Client();
+    greet(client);
+    const { seen, stream } = client.open(request({ protocol: 'websocket' }));
+    assert.equal(seen.reset, 'protocol-error');
+    assert.equal(stream.bytesSent, false);
+    assert.deepEqual(client.frames(), []);
+    assert.deepEqual(client.ends, [true]);
   });
 
   it('leaves out what only HTTP/1.1 has', () => {

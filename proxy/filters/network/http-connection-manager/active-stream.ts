@@ -619,8 +619,9 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
 }
 
 function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): string {
-  if (reason === 'remote-reset') return 'http2.remote_reset';
-  if (reason === 'protocol-error') return version === 20 ? 'http2.codec_error' : 'http1.codec_error';
+  // Envoy's words for a stream of HTTP/2, whoever's fault it was.
+  if (reason === 'remote-reset' || (reason === 'protocol-error' && version === 20)) return 'http2.remote_reset';
+  if (reason === 'protocol-error') return 'http1.codec_error';
   return 'downstream_remote_disconnect';
 }
 
