@@ -106,6 +106,8 @@ export interface ServerConnection {
   refuseHead(fault: ProtocolFault): void;
   /** Streams open now. */
   readonly activeStreams: number;
+  /** HTTP/2: a head has begun to come and has not ended. */
+  readonly headUnderWay?: boolean;
 }
 
 /** Receives one upstream response. Implemented by the router. */

@@ -19,7 +19,7 @@ export class ByteQueue {
   push(chunk: Buffer): void {
     if (chunk.length >= SMALL) {
       this.block = undefined;
-      this.chunks.push(keepBytes(chunk));
+      this.chunks.push(holdBytes(chunk));
       return;
     }
     let { block } = this;
@@ -51,6 +51,11 @@ export class ByteQueue {
     }
     return chunk;
   }
+}
+
+/** `chunk` for as long as it is wanted: a copy where it would be overwritten, or would keep much more memory than it has bytes. */
+export function holdBytes(chunk: Buffer): Buffer {
+  return chunk.buffer.byteLength > 4 * chunk.length ? Buffer.from(chunk) : keepBytes(chunk);
 }
 
 export const EMPTY: Buffer = Buffer.alloc(0);

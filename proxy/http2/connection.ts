@@ -121,6 +121,11 @@ export abstract class Http2Connection {
     return this.streams.size;
   }
 
+  /** A header block has begun to come and has not ended. */
+  get headUnderWay(): boolean {
+    return this.blockStream !== 0;
+  }
+
   /** A header block is complete; its fields are the decoder's. */
   protected abstract onHeaders(id: number, end: boolean): void;
   /** The peer will take no streams above `lastStream`. */

@@ -47,7 +47,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   }
 
   refuseHead(fault: ProtocolFault): void {
-    if (this.streams.size === 0) this.fail({ ...fault, code: ErrorCode.EnhanceYourCalm });
+    if (this.headUnderWay) this.fail({ ...fault, code: ErrorCode.EnhanceYourCalm });
   }
 
   protected override onDrainAcknowledged(): void {

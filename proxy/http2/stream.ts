@@ -3,10 +3,9 @@
  * that come while the reader is paused are kept and not credited to the peer: its window is what bounds them.
  */
 import type { Buffer } from 'node:buffer';
-import { keepBytes } from '../http/bytes.ts';
 import type { HeaderMap } from '../http/headers.ts';
 import type { ResetReason } from '../http/stream.ts';
-import { ByteQueue, EMPTY } from './byte-queue.ts';
+import { ByteQueue, EMPTY, holdBytes } from './byte-queue.ts';
 import type { Http2Connection } from './connection.ts';
 
 export abstract class Http2Stream {
@@ -228,7 +227,7 @@ export abstract class Http2Stream {
   private hold(chunk: Buffer, end: boolean): void {
     this.waitsForDrain = true;
     this.pending ??= [];
-    if (chunk.length > 0 || this.pending.length === 0) this.pending.push(keepBytes(chunk));
+    if (chunk.length > 0 || this.pending.length === 0) this.pending.push(holdBytes(chunk));
     this.connection.countPending(chunk.length);
     this.pendingEnd = end;
   }

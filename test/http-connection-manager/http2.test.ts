@@ -15,9 +15,10 @@ import type { AddressInfo, Server } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import { HTTP1 } from '../http1/fakes.ts';
-import { HTTP2 } from '../http2/fakes.ts';
+import { block, frame, HTTP2 } from '../http2/fakes.ts';
 import { until } from '../upstream/support.ts';
 import {
+  Client,
   get,
   hostOf,
   type ProxyOptions,
@@ -432,6 +433,15 @@ describe('an HTTP/2 downstream connection', () => {
     await until(() => proxy.stat('http.in.downstream_rq_too_many_premature_resets') === 1, 'it was noticed');
     await until(() => proxy.stat('http.in.downstream_cx_active') === 0, 'the connection is gone');
     await until(() => proxy.stat('cluster.settlement.upstream_rq_active') === 0, 'nothing is left upstream');
+  });
+
+  test('ends when a head does not end in time', async () => {
+    const proxy = await start(1, {}, { manager: { requestHeadersTimeoutMs: 30 } });
+    const client = new Client(proxy.port);
+    const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    client.write(Buffer.concat([preface, frame(4, 0, 0), frame(1, 0, 1, block(':method', 'GET'))]).toString('latin1'));
+    await until(() => client.ended, 'the connection ended');
+    assert.equal(proxy.stat('http.in.downstream_rq_header_timeout'), 1);
   });
 
   test('a websocket by extended CONNECT reaches an HTTP/2 upstream as one', async () => {

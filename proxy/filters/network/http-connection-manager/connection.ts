@@ -361,7 +361,7 @@ export class HttpConnection
   }
 
   private onHeadersTimeout(): void {
-    if (this.streams.size > 0) return;
+    if (this.streams.size > 0 && !this.http2) return;
     this.manager.stats.inc(RQ_HEADER_TIMEOUT);
     this.codec?.refuseHead(HEADERS_TIMEOUT);
   }
@@ -390,10 +390,11 @@ export class HttpConnection
       this.sniffed = undefined;
       this.start(protocol);
     }
-    // In HTTP/2 bytes may come that begin no request.
-    if (this.streams.size === 0 && manager.config.requestHeadersTimeoutMs > 0 && !this.http2) this.limitHeaders();
+    const limited = manager.config.requestHeadersTimeoutMs > 0;
+    if (this.streams.size === 0 && limited && !this.http2) this.limitHeaders();
     try {
       this.codec?.receive(bytes);
+      if (limited && this.http2) this.limitBlocks();
     } catch (error) {
       this.failed(error);
     }
@@ -407,6 +408,12 @@ export class HttpConnection
     } catch (again) {
       internalFault('its requests', again);
     }
+  }
+
+  /** In HTTP/2 bytes may come that begin no request, and requests beside others. */
+  private limitBlocks(): void {
+    if (this.codec?.headUnderWay === true) this.limitHeaders();
+    else if (this.headersTimer !== undefined) this.manager.dependencies.timers.disarm(this.headersTimer);
   }
 
   private limitHeaders(): void {
