@@ -10,7 +10,7 @@ import { stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { ENVOY, isInstalled, type PeerName } from './lib/peers.ts';
 import { judgeGoal, markdown, medianOf, type Results, type RowResult, round, svg, withTable } from './lib/results.ts';
-import type { Figures, Row } from './lib/row.ts';
+import type { Figures, Row, Session } from './lib/row.ts';
 import { type Stage, setStage } from './lib/stage.ts';
 
 const RESULTS = resolve(import.meta.dirname, '../results');
@@ -32,23 +32,37 @@ async function measureRow(row: Row, stage: Stage, rounds: number, quick: boolean
     stdout.write(`  ${peer} is not installed: npm run peers\n`);
     return false;
   });
-  for (let at = 1; at <= rounds; at++) {
+  const fail = (peer: PeerName, doing: string, error: unknown): void => {
+    const message = error instanceof Error ? error.message.split('\n').slice(0, 6).join('\n') : String(error);
+    stdout.write(`  ${doing} ${peer} FAILED: ${message}\n`);
+    if (peer === 'tollway' || peer === 'envoy') refused = `${peer}: ${message.split('\n')[0]}`;
+  };
+  const sessions = new Map<PeerName, Session>();
+  try {
     for (const peer of peers) {
       try {
-        const found = await row.measure(peer, stage, quick);
-        figures[peer] = [...(figures[peer] ?? []), found];
-        stdout.write(
-          `  round ${at} ${peer.padEnd(8)} ${Object.entries(found)
-            .map(([name, value]) => `${name} ${round(value)}`)
-            .join('  ')}\n`,
-        );
+        sessions.set(peer, await row.start(peer, stage, quick));
       } catch (error) {
-        const message =
-          error instanceof Error ? (error.message.split('\n').slice(0, 6).join('\n') as string) : String(error);
-        stdout.write(`  round ${at} ${peer} FAILED: ${message}\n`);
-        if (peer === 'tollway' || peer === 'envoy') refused = `${peer}: ${message.split('\n')[0]}`;
+        fail(peer, 'start', error);
       }
     }
+    for (let at = 1; at <= rounds; at++) {
+      for (const [peer, session] of sessions) {
+        try {
+          const found = await session.measure(quick);
+          figures[peer] = [...(figures[peer] ?? []), found];
+          stdout.write(
+            `  round ${at} ${peer.padEnd(8)} ${Object.entries(found)
+              .map(([name, value]) => `${name} ${round(value)}`)
+              .join('  ')}\n`,
+          );
+        } catch (error) {
+          fail(peer, `round ${at}`, error);
+        }
+      }
+    }
+  } finally {
+    for (const session of sessions.values()) await session.close();
   }
   return { name: row.name, what: row.what, rounds: figures, refused, goals: row.goals };
 }

@@ -15,6 +15,8 @@ import { type Place, readYaml, type YamlNode } from './yaml-file.ts';
 const type = 'envoy.config.bootstrap.v3.Bootstrap';
 /** Larger than any bootstrap; smaller than what would hold up the start for seconds. */
 const maxBytes = 64 * 1024 * 1024;
+/** Text of this many characters is kept compressed. */
+const PACKED_FROM = 64 * 1024;
 const inline = '--config-yaml';
 /** Of problems that a refusal lists. */
 const maxLines = 100;
@@ -146,6 +148,15 @@ function follows(path: string, problems: readonly BootstrapProblem[]): boolean {
   return problems.some((problem) => problem.path.startsWith(path) || path.startsWith(problem.path));
 }
 
+/** A megabyte of clusters says much the same of each: it shrinks to a tenth. */
+function packed(text: string): () => string {
+  if (text.length < PACKED_FROM) return () => text;
+  // Not imported: small bootstraps have no use for it.
+  const { deflateRawSync, inflateRawSync } = process.getBuiltinModule('node:zlib');
+  const bytes = deflateRawSync(text, { level: 1 });
+  return () => inflateRawSync(bytes).toString('utf8');
+}
+
 /**
  * Outside of `loadBootstrap`: what it returns must not hold on to what was read. Text, for encoding to bytes would load
  * the codec and all types of a bootstrap at every start; what came as bytes has loaded them, and may hold what JSON cannot.
@@ -155,8 +166,8 @@ function kept(message: BootstrapMessage, binary: boolean): () => BootstrapMessag
     const bytes = encodeMessage(type, message);
     return () => decodeMessage(type, bytes);
   }
-  const text = JSON.stringify(toJson(type, message));
-  return () => fromJson(type, JSON.parse(text), [], 'held');
+  const read = packed(JSON.stringify(toJson(type, message)));
+  return () => fromJson(type, JSON.parse(read()), [], 'held');
 }
 
 /**

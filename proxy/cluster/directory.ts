@@ -27,8 +27,8 @@ interface Entry {
   config: Cluster;
   readonly slot: number;
   assignment: Assignment | undefined;
-  /** By address. */
-  endpointSlots: ReadonlyMap<string, number>;
+  /** Of the assignment's endpoints, in order: a map by address for each cluster would weigh as much as the endpoints. */
+  endpointSlots: readonly number[];
   stats: StatBlock;
   breakers: BreakerGauges;
 }
@@ -75,7 +75,7 @@ export class ClusterDirectory {
     if (entry === undefined) return;
     this.entries.delete(name);
     this.options.broadcast({ type: 'cluster-removed', name });
-    for (const slot of entry.endpointSlots.values()) this.cells.release(slot);
+    for (const slot of slotsByAddress(entry).values()) this.cells.release(slot);
     this.cells.release(entry.slot);
     entry.stats.release();
     entry.breakers.release();
@@ -90,8 +90,8 @@ export class ClusterDirectory {
       return;
     }
     const before = entry.assignment;
+    const previous = slotsByAddress(entry);
     entry.assignment = assignment;
-    const previous = entry.endpointSlots;
     const slots = new Map<string, number>();
     const order: number[] = [];
     for (const { endpoints } of assignment.localities) {
@@ -102,7 +102,7 @@ export class ClusterDirectory {
         order.push(slot);
       }
     }
-    entry.endpointSlots = slots;
+    entry.endpointSlots = order;
     this.options.broadcast({ type: 'endpoints', cluster: name, json: JSON.stringify(assignment), slots: order });
     for (const [key, slot] of previous) {
       if (slots.get(key) === slot) continue;
@@ -119,12 +119,13 @@ export class ClusterDirectory {
   view(name: string): ClusterView | undefined {
     const entry = this.entries.get(name);
     if (entry === undefined) return undefined;
+    const slots = slotsByAddress(entry);
     return {
       config: entry.config,
       assignment: entry.assignment,
       slot: this.cells.slot(entry.slot),
       endpoint: (address) => {
-        const slot = entry.endpointSlots.get(address);
+        const slot = slots.get(address);
         return slot === undefined ? undefined : this.cells.slot(slot);
       },
     };
@@ -141,7 +142,7 @@ export class ClusterDirectory {
       config: cluster,
       slot: this.cells.allocate(),
       assignment: undefined,
-      endpointSlots: new Map(),
+      endpointSlots: [],
       stats: this.options.stats.block(prefix, CLUSTER_STATS),
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
     };
@@ -159,6 +160,16 @@ export class ClusterDirectory {
     stats.release();
     breakers.release();
   }
+}
+
+/** Two endpoints of one address share a slot. */
+function slotsByAddress({ assignment, endpointSlots }: Entry): ReadonlyMap<string, number> {
+  const slots = new Map<string, number>();
+  let at = 0;
+  for (const { endpoints } of assignment?.localities ?? []) {
+    for (const { address } of endpoints) slots.set(addressText(address), endpointSlots[at++] as number);
+  }
+  return slots;
 }
 
 const NONE: ReadonlySet<string> = new Set();

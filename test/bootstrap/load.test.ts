@@ -141,3 +141,9 @@ test('says what is wrong with a file it cannot take', () => {
 test('takes an empty file for an empty bootstrap', () => {
   assert.deepEqual(json({ configPath: file('empty.yaml', '') }), { node: {} });
 });
+
+test('gives a large bootstrap back as it was, kept in a fraction of its size', () => {
+  const clusters = Array.from({ length: 2_000 }, (_, at) => ({ name: `Zahlung-${at}-ü`, connect_timeout: '1.500s' }));
+  const given = { node: { id: 'a', cluster: 'c' }, static_resources: { clusters } };
+  assert.deepEqual(json({ configPath: file('large.json', JSON.stringify(given)) }), given);
+});

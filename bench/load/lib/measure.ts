@@ -3,10 +3,11 @@ import type { HttpProxyWish } from './bootstraps.ts';
 import { type LoadWish, load } from './generators.ts';
 import { type PeerName, type StartedPeer, startPeer } from './peers.ts';
 import { cpuMicros, residentBytes, stop } from './processes.ts';
-import type { Figures } from './row.ts';
+import type { Figures, Session } from './row.ts';
 import { freePort, type Stage } from './stage.ts';
 
-const WARM_UP_SECONDS = 2;
+/** Once a peer: long enough for what compiles while it runs. */
+const WARM_UP_SECONDS = 8;
 const SECONDS = 5;
 
 export type WishWithoutPorts = Omit<HttpProxyWish, 'port' | 'adminPort' | 'upstreamPort'>;
@@ -25,34 +26,49 @@ export async function saturate(
   peer: PeerName,
   stage: Stage,
   wish: WishWithoutPorts,
-  options: { readonly connections: number; readonly path: string; readonly rate?: number; readonly quick: boolean },
-): Promise<Figures> {
+  options: { readonly connections: number; readonly path: string; readonly rate: number; readonly quick: boolean },
+): Promise<Session> {
   const ports = await wishWithPorts(stage, wish);
   const started = await startPeer(peer, stage, ports);
+  const scheme = wish.tlsIn === true ? 'https' : 'http';
+  const base = {
+    url: `${scheme}://localhost:${ports.port}${options.path}`,
+    connections: options.connections,
+    ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
+  };
+  return warm(peer, base, options.quick, {
+    measure: async (quick) => {
+      const closed = await cpuOf(peer, [started], base, quick);
+      const open = await checked(peer, { ...base, rate: options.rate, seconds: quick ? 1 : SECONDS });
+      return { ...closed, p50Ms: open.p50, p99Ms: open.p99, p999Ms: open.p999 };
+    },
+    close: () => stop(started.process),
+  });
+}
+
+/** `session`, after a warm-up with the load that it will be measured with. */
+export async function warm(
+  peer: PeerName,
+  wish: Omit<LoadWish, 'seconds'>,
+  quick: boolean,
+  session: Session,
+): Promise<Session> {
   try {
-    const scheme = wish.tlsIn === true ? 'https' : 'http';
-    const base = {
-      url: `${scheme}://localhost:${ports.port}${options.path}`,
-      connections: options.connections,
-      ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
-    };
-    const closed = await cpuOf(peer, [started], base, options.quick);
-    if (options.rate === undefined) return closed;
-    const open = await checked(peer, { ...base, rate: options.rate, seconds: options.quick ? 1 : SECONDS });
-    return { ...closed, p50Ms: open.p50, p99Ms: open.p99, p999Ms: open.p999 };
-  } finally {
-    await stop(started.process);
+    await checked(peer, { ...wish, seconds: quick ? 1 : WARM_UP_SECONDS });
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
   }
 }
 
-/** CPU microseconds a request over all `started` proxies, after a warm-up. */
+/** CPU microseconds a request over all `started` proxies. */
 export async function cpuOf(
   peer: PeerName,
   started: readonly StartedPeer[],
   wish: Omit<LoadWish, 'seconds'>,
   quick: boolean,
 ): Promise<Figures> {
-  await checked(peer, { ...wish, seconds: quick ? 1 : WARM_UP_SECONDS });
   const before = sum(started, cpuMicros);
   const result = await checked(peer, { ...wish, seconds: quick ? 1 : SECONDS });
   const spent = sum(started, cpuMicros) - before;

@@ -12,6 +12,13 @@ export interface Goal {
   readonly limit: number;
 }
 
+/** One peer, started and warm. */
+export interface Session {
+  /** One round. `quick`: a tenth of the time, for trying the bench itself. Throws when a request failed. */
+  measure(quick: boolean): Promise<Figures>;
+  close(): Promise<void>;
+}
+
 export interface Row {
   readonly name: string;
   /** What is done, for the reader of the table. */
@@ -19,6 +26,6 @@ export interface Row {
   readonly peers: readonly PeerName[];
   readonly goals: readonly Goal[];
   readonly rounds?: number;
-  /** Measures one peer once. `quick`: a tenth of the time, for trying the bench itself. Throws when a request failed. */
-  measure(peer: PeerName, stage: Stage, quick: boolean): Promise<Figures>;
+  /** Starts one peer and warms it up. */
+  start(peer: PeerName, stage: Stage, quick: boolean): Promise<Session>;
 }

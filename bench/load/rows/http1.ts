@@ -9,14 +9,14 @@ export const rows: readonly Row[] = [
     what: 'HTTP/1.1, 64 connections, 100-byte bodies; latency at 4,000 requests a second',
     peers: ALL,
     goals: [{ figure: 'cpuMicros', kind: 'ratio', limit: 0.6 }],
-    measure: (peer, stage, quick) => saturate(peer, stage, {}, { connections: 64, path: '/100', rate: 4_000, quick }),
+    start: (peer, stage, quick) => saturate(peer, stage, {}, { connections: 64, path: '/100', rate: 4_000, quick }),
   },
   {
     name: 'mtls-out',
     what: 'the same, mTLS toward the upstream',
     peers: ALL,
     goals: [{ figure: 'cpuMicros', kind: 'ratio', limit: 0.7 }],
-    measure: (peer, stage, quick) =>
+    start: (peer, stage, quick) =>
       saturate(peer, stage, { tlsOut: true }, { connections: 64, path: '/100', rate: 4_000, quick }),
   },
   {
@@ -24,7 +24,7 @@ export const rows: readonly Row[] = [
     what: 'the same, mTLS from the downstream',
     peers: ALL,
     goals: [{ figure: 'cpuMicros', kind: 'ratio', limit: 0.7 }],
-    measure: (peer, stage, quick) =>
+    start: (peer, stage, quick) =>
       saturate(peer, stage, { tlsIn: true }, { connections: 64, path: '/100', rate: 4_000, quick }),
   },
 ];

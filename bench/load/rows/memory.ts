@@ -50,6 +50,6 @@ export const rows: readonly Row[] = [
       { figure: 'grownMb', kind: 'ratio', limit: 0.4 },
       { figure: 'emptyReadyMs', kind: 'absolute', limit: 400 },
     ],
-    measure,
+    start: async (peer, stage) => ({ measure: () => measure(peer, stage), close: async () => {} }),
   },
 ];
