@@ -164,8 +164,8 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
   }
 
   protected override onPeerReset(stream: Http2Stream, code: number): void {
-    // The response is complete, and the upstream will not read the rest of the request.
-    if (code === ErrorCode.None && stream.remoteClosed && stream instanceof Http2ClientStream) {
+    // The response has come whole, read or not; at most the rest of the request is not wanted.
+    if (stream.remoteClosed && stream instanceof Http2ClientStream) {
       stream.stopSending();
       return;
     }

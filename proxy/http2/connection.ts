@@ -487,6 +487,7 @@ export abstract class Http2Connection {
     if ((flags & Flag.Ack) !== 0) {
       if (end !== start) this.fail(Fault.frameSize);
       else if (!this.settled) this.fail(Fault.firstFrame);
+      else this.decoder.acknowledged();
       return;
     }
     if ((end - start) % 6 !== 0) {

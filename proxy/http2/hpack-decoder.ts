@@ -8,6 +8,9 @@ import { huffmanDecode } from './huffman.ts';
 import { type FieldName, fieldName } from './names.ts';
 import { ENTRY_OVERHEAD, Field, STATIC_SIZE, STATIC_TABLE } from './static-table.ts';
 
+/** The table's size before SETTINGS say otherwise (RFC 9113 §6.5.2). */
+const DEFAULT_TABLE = 4096;
+
 /** Where the next byte is read; one for the thread, for decoding never yields. */
 let at = 0;
 let failed = false;
@@ -23,8 +26,9 @@ export class HpackDecoder {
   bytes = 0;
   /** The last block held more than its limits allow; `fields` ends where they were reached. */
   overflowed = false;
-  /** What our SETTINGS allow the table. */
-  private readonly allowed: number;
+  /** What our SETTINGS allow the table, once the peer has them; 4096 until then. */
+  private allowed: number;
+  private readonly wanted: number;
   private limit: number;
   /** The table: a ring, newest at `head - 1`. */
   private ring: (Field | undefined)[] = new Array<Field | undefined>(64).fill(undefined);
@@ -33,8 +37,16 @@ export class HpackDecoder {
   private size = 0;
 
   constructor(tableSize: number) {
-    this.allowed = tableSize;
-    this.limit = tableSize;
+    this.wanted = tableSize;
+    this.allowed = Math.max(tableSize, DEFAULT_TABLE);
+    this.limit = DEFAULT_TABLE;
+  }
+
+  /** The peer has our SETTINGS (RFC 7541 §4.2). */
+  acknowledged(): void {
+    this.allowed = this.wanted;
+    this.limit = Math.min(this.limit, this.wanted);
+    this.evict(0);
   }
 
   /** Bytes that the table holds, as RFC 7541 §4.1 counts them. */

@@ -113,6 +113,19 @@ describe('an HTTP/2 client connection', () => {
     assert.deepEqual(client.ends, [true]);
   });
 
+  it('delivers a whole response to a slow reader, whatever comes after it', () => {
+    const client = new Client();
+    greet(client);
+    const { seen, stream } = client.open();
+    client.receive(headers(1, false, ':status', '200'));
+    stream.pause();
+    client.receive(data(1, 'money', true), frame(3, 0, 1, number32(8)));
+    assert.equal(seen.text, ' 200  [] false - -');
+    stream.resume();
+    assert.equal(seen.text, ' 200  [money] true - -');
+    assert.deepEqual(client.ends, [true]);
+  });
+
   it('asks for a tunnel by extended CONNECT and gives its 200 as 101', () => {
     const client = new Client();
     client.receive(frame(4, 0, 0, Buffer.from('000800000001', 'hex')));

@@ -54,6 +54,7 @@ describe('the examples of RFC 7541', () => {
 
   it('decodes responses whose table is too small for all of them (C.6)', () => {
     const decoder = new HpackDecoder(256);
+    decoder.acknowledged();
     assert.deepEqual(
       RESPONSES.map((hex) => decode(decoder, hex)),
       [
@@ -190,6 +191,25 @@ describe('encoder and decoder', () => {
       ),
       { seed: 3, numRuns: 200 },
     );
+  });
+
+  it('agree on a table larger or smaller than the default, before and after the peer knows of it', () => {
+    for (const size of [0, 100, 65_536]) {
+      const encoder = new HpackEncoder(65_536);
+      const decoder = new HpackDecoder(size);
+      for (let i = 0; i < 400; i++) {
+        if (i === 200) {
+          decoder.acknowledged();
+          encoder.resize(size);
+        }
+        const block = Buffer.alloc(400);
+        let at = encoder.begin(block, 0);
+        for (const n of ['x-a', 'x-a', `x-${i % 150}`]) at = encoder.encode(block, at, n, `value ${i % 150}`);
+        assert.ok(decoder.decode(block, 0, at, 1 << 20, 1000));
+        assert.equal(decoder.fields[2]?.name.text, `x-${i % 150}`);
+        assert.equal(decoder.fields[2]?.value, `value ${i % 150}`);
+      }
+    }
   });
 
   it('sends a field that repeats as one byte from the third time on', () => {
