@@ -47,10 +47,10 @@ export function compileFormat(text: string, options: FormatOptions = {}): Compil
 /** Compiles a JSON shape to a function that gives one line of JSON without its newline. Keys are sorted, as Envoy's are. */
 export function compileJsonFormat(shape: { readonly [key: string]: Json }, options: FormatOptions = {}): Compiled {
   const errors: string[] = [];
-  const build = compileNode(shape, options, errors);
+  const write = compileNode(shape, options, errors);
   const [error] = errors;
   if (error !== undefined) return { error };
-  return { format: (info, extra) => JSON.stringify(build(info, extra)) };
+  return { format: (info, extra) => write(info, extra) ?? 'null' };
 }
 
 function parse(text: string, options: FormatOptions): Piece[] | { readonly error: string } {
@@ -89,42 +89,62 @@ function asText(value: Value, absent: string): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-type Build = (info: StreamInfo, extra: FormatExtra | undefined) => unknown;
+/** JSON text; `undefined` for what is absent. Text at once: an object for each line would be made to be thrown away. */
+type Write = (info: StreamInfo, extra: FormatExtra | undefined) => string | undefined;
 
-function compileNode(node: Json, options: FormatOptions, errors: string[]): Build {
+function compileNode(node: Json, options: FormatOptions, errors: string[]): Write {
   if (typeof node === 'string') return compileLeaf(node, options, errors);
   if (Array.isArray(node)) {
     const items = (node as readonly Json[]).map((item) => compileNode(item, options, errors));
-    return (info, extra) => items.map((item) => item(info, extra) ?? null);
+    return (info, extra) => `[${items.map((item) => item(info, extra) ?? 'null').join(',')}]`;
   }
-  if (typeof node !== 'object' || node === null) return () => node;
+  if (node === null) return () => undefined;
+  if (typeof node !== 'object') {
+    const text = JSON.stringify(node);
+    return () => text;
+  }
   const members = Object.entries(node)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => [key, compileNode(value, options, errors)] as const);
+    .map(([key, value]) => ({ key: `${JSON.stringify(key)}:`, write: compileNode(value, options, errors) }));
   const omit = options.omitEmpty === true;
   return (info, extra) => {
-    const out: { [key: string]: unknown } = Object.create(null);
-    for (const [key, build] of members) {
-      const value = build(info, extra) ?? null;
-      if (value !== null || !omit) out[key] = value;
+    let text = '{';
+    for (const { key, write } of members) {
+      const value = write(info, extra);
+      if (value === undefined && omit) continue;
+      if (text.length > 1) text += ',';
+      text += key;
+      text += value ?? 'null';
     }
-    return out;
+    return `${text}}`;
   };
 }
 
 /** One operator alone keeps its type; anything else is text. */
-function compileLeaf(text: string, options: FormatOptions, errors: string[]): Build {
+function compileLeaf(text: string, options: FormatOptions, errors: string[]): Write {
   const pieces = parse(text, options);
   if (!Array.isArray(pieces)) {
     errors.push(pieces.error);
     return () => undefined;
   }
   const [only] = pieces;
-  if (pieces.length === 1 && typeof only === 'function') return only;
+  if (pieces.length === 1 && typeof only === 'function') return (info, extra) => jsonText(only(info, extra));
   const absent = options.omitEmpty === true ? '' : '-';
   return (info, extra) => {
     let line = '';
     for (const piece of pieces) line += typeof piece === 'string' ? piece : asText(piece(info, extra), absent);
-    return line;
+    return quoted(line);
   };
+}
+
+function jsonText(value: Value): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  return typeof value === 'string' ? quoted(value) : JSON.stringify(value);
+}
+
+/** What JSON (RFC 8259 §7) or UTF-8 does not take as it stands. */
+const ESCAPED = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
+
+function quoted(text: string): string {
+  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`;
 }

@@ -99,7 +99,7 @@ const COMPOSED: { readonly [letter: string]: string } = {
 /** Compiles a format; `undefined` text is RFC 3339 with milliseconds. `error` names the specifier that is unknown. */
 export function compileTime(text: string | undefined, local: boolean): TimeFormat | { readonly error: string } {
   if (text === undefined || text === '') {
-    return local ? isoLocal : (ms) => new Date(ms).toISOString();
+    return local ? isoLocal : isoUtc();
   }
   const pieces: Piece[] = [];
   const error = parse(text, pieces);
@@ -166,6 +166,21 @@ function localParts(ms: number): Parts {
     minute: date.getMinutes(),
     second: date.getSeconds(),
     offsetMinutes: -date.getTimezoneOffset(),
+  };
+}
+
+/** RFC 3339 with milliseconds. The lines of one second share all but the end. */
+function isoUtc(): TimeFormat {
+  let second = Number.NaN;
+  let text = '';
+  return (ms) => {
+    const now = Math.floor(ms / 1000);
+    if (now !== second) {
+      second = now;
+      text = new Date(now * 1000).toISOString().slice(0, -4);
+    }
+    const rest = Math.floor(ms) - now * 1000;
+    return `${text}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { ResponseFlag, type StreamInfo } from '../../../proxy/http/stream-info.ts';
 import { flagText, longFlagText } from '../../../proxy/observe/access-log/flags.ts';
 import {
@@ -140,6 +141,25 @@ test('writes JSON with the types that Envoy gives it, keys sorted', () => {
       '"multi":"200 HTTP/1.1","nested":{"a":"HTTP/1.1","b":true,"l":["x","-"],"n":5},"one":1.5,"pct":"100%",' +
       '"port":40001,"rd":2,"rtd":0}',
   );
+});
+
+test('writes JSON that reads back, whatever a value holds', () => {
+  const agent = compileJsonFormat({ 'a"key': '%REQ(user-agent)%', mixed: 'is %REQ(user-agent)%' });
+  assert.ok('format' in agent);
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1 }), (value) => {
+      const info = finished({ 'user-agent': value });
+      const shown = write('%REQ(user-agent)%', info);
+      assert.equal(agent.format(info), JSON.stringify({ 'a"key': shown, mixed: `is ${shown}` }));
+    }),
+  );
+});
+
+test('leaves absent members out of JSON when asked to', () => {
+  const shape = { a: '%REQ(x-none)%', b: '%PROTOCOL%', c: null, d: { e: '%REQ(x-none)%' } };
+  const compiled = compileJsonFormat(shape, { omitEmpty: true });
+  assert.ok('format' in compiled);
+  assert.equal(compiled.format(finished()), '{"b":"HTTP/1.1","d":{}}');
 });
 
 test('tells what TLS told', () => {
