@@ -106,7 +106,7 @@ export class DataPlane {
         return;
       case 'settled':
         // A collection stops the thread for tens of milliseconds: never under traffic.
-        if (this.listeners.counts().connections === 0) this.collect();
+        if (this.listeners.counts().streams === 0) this.collect();
         return;
       case 'log-level':
         if (message.component === undefined) this.log.setLevel(message.level);

@@ -49,7 +49,7 @@ export type ToWorker =
   | { readonly type: 'stop-listening'; readonly inboundOnly: boolean }
   /** Close everything that is open and answer `stopped`. */
   | { readonly type: 'stop' }
-  /** A burst of configuration is over: a worker without connections gives back what it used up. */
+  /** A burst of configuration is over: a worker without requests under way gives back what it used up. */
   | { readonly type: 'settled' }
   | { readonly type: 'log-level'; readonly component: string | undefined; readonly level: LogLevel };
 

@@ -1,7 +1,7 @@
 /**
  * Gives back what taking in a configuration used up. V8 collects when it needs room; a proxy that was given 2,000
  * clusters and then idles would keep several times their size for good. A collection stops its thread for 10 to 100 ms:
- * the main thread's carries no traffic, and workers collect while they have no connection.
+ * the main thread's carries no traffic, and workers collect while no request is under way.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -22,7 +22,7 @@ export async function startPeer(
   peer: PeerName,
   stage: Stage,
   wish: HttpProxyWish,
-  core = PROXY_CORE,
+  core: number | string = PROXY_CORE,
 ): Promise<StartedPeer> {
   const process = starters[peer](stage, wish, core);
   // A TLS listener is up when the admin page says so; a plain one when it answers.
@@ -62,7 +62,9 @@ function tcpOpen(port: number): Promise<boolean> {
   });
 }
 
-const starters: { readonly [peer in PeerName]: (stage: Stage, wish: HttpProxyWish, core: number) => Measured } = {
+const starters: {
+  readonly [peer in PeerName]: (stage: Stage, wish: HttpProxyWish, core: number | string) => Measured;
+} = {
   tollway: (stage, wish, core) =>
     startPinned('tollway', core, process.execPath, [
       join(ROOT, 'bin/tollway.js'),

@@ -12,10 +12,10 @@ export interface Measured {
   output(): string;
 }
 
-/** Starts `command` on processor `core`. The output is kept (the last 64 KiB) for the case that it fails. */
+/** Starts `command` on processor `core`, or on several (`0,1`). The output is kept (the last 64 KiB) for the case that it fails. */
 export function startPinned(
   name: string,
-  core: number,
+  core: number | string,
   command: string,
   args: readonly string[],
   env: { readonly [name: string]: string } = {},
