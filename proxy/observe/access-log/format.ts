@@ -35,13 +35,7 @@ export function compileFormat(text: string, options: FormatOptions = {}): Compil
   const only = pieces[0];
   if (pieces.length === 0) return { format: () => '' };
   if (pieces.length === 1 && typeof only === 'string') return { format: () => only };
-  return {
-    format: (info, extra) => {
-      let line = '';
-      for (const piece of pieces) line += typeof piece === 'string' ? piece : asText(piece(info, extra), absent);
-      return line;
-    },
-  };
+  return { format: joined(pieces, absent) };
 }
 
 /** Compiles a JSON shape to a function that gives one line of JSON without its newline. Keys are sorted, as Envoy's are. */
@@ -83,6 +77,15 @@ function parse(text: string, options: FormatOptions): Piece[] | { readonly error
   return pieces;
 }
 
+/** The pieces one after the other; what a request lacks is `absent`. */
+function joined(pieces: readonly Piece[], absent: string): Formatter {
+  return (info, extra) => {
+    let line = '';
+    for (const piece of pieces) line += typeof piece === 'string' ? piece : asText(piece(info, extra), absent);
+    return line;
+  };
+}
+
 function asText(value: Value, absent: string): string {
   if (value === undefined || value === null) return absent;
   if (typeof value === 'string') return value;
@@ -121,8 +124,8 @@ function compileNode(node: Json, options: FormatOptions, errors: string[]): Writ
 }
 
 /** One operator alone keeps its type; anything else is text. */
-function compileLeaf(text: string, options: FormatOptions, errors: string[]): Write {
-  const pieces = parse(text, options);
+function compileLeaf(format: string, options: FormatOptions, errors: string[]): Write {
+  const pieces = parse(format, options);
   if (!Array.isArray(pieces)) {
     errors.push(pieces.error);
     return () => undefined;
@@ -130,11 +133,8 @@ function compileLeaf(text: string, options: FormatOptions, errors: string[]): Wr
   const [only] = pieces;
   if (pieces.length === 1 && typeof only === 'function') return (info, extra) => jsonText(only(info, extra));
   const absent = options.omitEmpty === true ? '' : '-';
-  return (info, extra) => {
-    let line = '';
-    for (const piece of pieces) line += typeof piece === 'string' ? piece : asText(piece(info, extra), absent);
-    return quoted(line);
-  };
+  const text = joined(pieces, absent);
+  return (info, extra) => quoted(text(info, extra));
 }
 
 function jsonText(value: Value): string | undefined {
