@@ -1,6 +1,6 @@
 /**
- * One request's way to its cluster and back. Over 500 lines because it is one state machine: who may still answer, what
- * is kept to be sent again and which clock runs are one question. Whether and when it is sent again: ./retries.ts.
+ * One request's way to its cluster and back. Long because it is one state machine: who may still answer and which clock
+ * runs are one question. Whether and when it is sent again: ./retries.ts; what is counted of it: ./request-accounts.ts.
  *
  * Order in `onRequestHead`: route before cluster, cluster before timeouts (they read the request's headers), timeouts
  * before retry (both take headers off), header changes last, so that they see what the upstream will see.
@@ -12,21 +12,19 @@ import { keepBytes } from '../../../http/bytes.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers.ts';
 import type { ResetReason } from '../../../http/stream.ts';
-import { type AttemptClass, ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
+import { type AttemptClass, ResponseFlag } from '../../../http/stream-info.ts';
 import { classOfReset, classOfResponse, UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
 import { resetCondition, responseCondition } from '../../../policy/retry.ts';
 import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
 import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
-import { rewriteHost, rewritePath } from '../../../route/rewrite.ts';
-import { OTHER_VIRTUAL_CLUSTER } from '../../../route/table.ts';
 import { Timer } from '../../../timers.ts';
 import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
 import { type AttemptOwner, UpstreamAttempt } from './attempt.ts';
 import { answerDirectly } from './direct-answer.ts';
 import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
-import { setAuthority, setPath } from './request-rewrite.ts';
-import type { ClusterResponses, NamedResponses } from './response-stats.ts';
+import { RequestAccounts } from './request-accounts.ts';
+import { rewriteRequest, setAuthority } from './request-rewrite.ts';
 import { BACKOFF_TIMER, type RetriedRequest, Retries, type RetryOwner } from './retries.ts';
 import type { RoutePlan } from './route-plan.ts';
 import type { Router } from './router.ts';
@@ -36,9 +34,6 @@ const {
   retry_or_shadow_abandoned: ABANDONED,
   upstream_rq_per_try_idle_timeout: PER_TRY_IDLE_TIMEOUT,
   upstream_rq_per_try_timeout: PER_TRY_TIMEOUT,
-  upstream_rq_retry: RETRY,
-  upstream_rq_retry_limit_exceeded: RETRY_LIMIT,
-  upstream_rq_retry_overflow: RETRY_OVERFLOW,
   upstream_rq_retry_success: RETRY_SUCCESS,
   upstream_rq_timeout: TIMEOUT,
 } = ClusterStat;
@@ -47,7 +42,10 @@ const { RQ_TOTAL, NO_ROUTE, NO_CLUSTER, RQ_DIRECT_RESPONSE, RQ_RESET_AFTER_DOWNS
 const GLOBAL_TIMER = 0;
 const ALT_RESPONSE = 'x-envoy-upstream-rq-timeout-alt-response';
 
-export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, LoadBalancerContext {
+export class RouterStream
+  extends RequestAccounts
+  implements RequestSink, AttemptOwner, RetryOwner, LoadBalancerContext
+{
   // LoadBalancerContext: the stream is its own, so that a choice allocates nothing.
   readonly downstream: ConnectionInfo;
   hash: bigint | undefined = undefined;
@@ -56,21 +54,11 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
   hostSelectionMaxAttempts = 1;
   head: RequestHead | undefined = undefined;
 
-  private readonly router: Router;
   private readonly sink: ResponseSink;
-  private readonly info: StreamInfo;
   private matched: MatchedRoute | undefined = undefined;
   private plan: RoutePlan | undefined = undefined;
   private action: RouteAction | undefined = undefined;
-  private cluster: ClusterHandle | undefined = undefined;
-  private responses: ClusterResponses | undefined = undefined;
-  private virtualCluster: NamedResponses | undefined = undefined;
-  private routeScope: NamedResponses | undefined = undefined;
-  private internal = false;
-
   private attempt: UpstreamAttempt | undefined = undefined;
-  private lastRecorded: UpstreamAttempt | undefined = undefined;
-  private spanEnded: UpstreamAttempt | undefined = undefined;
   private retry: CompiledRetry | undefined = undefined;
   /** There once an attempt met a condition of the policy. */
   private retries: Retries | undefined = undefined;
@@ -97,9 +85,8 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
   private timer: Timer | undefined = undefined;
 
   constructor(router: Router, sink: ResponseSink) {
-    this.router = router;
+    super(router, sink.info);
     this.sink = sink;
-    this.info = sink.info;
     this.downstream = sink.info.connection;
   }
 
@@ -134,12 +121,9 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
       return;
     }
     this.action = action;
-    this.cluster = cluster;
-    this.responses = router.responsesOf(cluster);
-    info.cluster = cluster.name;
-    info.clusterStatName = cluster.config.altStatName ?? cluster.name;
+    this.countIn(cluster);
     this.internal = head.headers.get('x-envoy-internal') === 'true';
-    this.countScopes(matched);
+    this.countScopes(matched, sink);
     this.metadataMatch = plan.metadataMatch;
     this.prepare(head, plan, action);
     if (end) this.endRequest();
@@ -196,20 +180,6 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
     this.end();
   }
 
-  private countScopes(matched: MatchedRoute): void {
-    const { virtualHost, route } = matched.decision;
-    if (virtualHost.virtualClusters.length > 0) {
-      const name = this.sink.virtualCluster();
-      if (name !== undefined) {
-        this.info.virtualClusterName = name === OTHER_VIRTUAL_CLUSTER ? undefined : name;
-        this.virtualCluster = this.router.virtualClusterOf(virtualHost, name);
-      }
-    }
-    if (route.statPrefix !== undefined) {
-      this.routeScope = this.router.routeScopeOf(virtualHost, route.statPrefix);
-    }
-  }
-
   private prepare(head: RequestHead, plan: RoutePlan, action: RouteAction): void {
     const { headers } = head;
     const grpc =
@@ -227,20 +197,12 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
         this.hostSelectionMaxAttempts = policy.hostSelectionMaxAttempts;
       }
     }
-    const { decision, choice } = this.matched as MatchedRoute;
-    const { route, virtualHost } = decision;
+    const { decision } = this.matched as MatchedRoute;
     this.bodyLimit =
-      route.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? this.router.bufferLimitBytes;
-    // A weighted cluster's host takes the place of the caller's without a trace, before the route does its part.
-    const weightedHost = choice?.weighted?.hostRewrite;
-    if (weightedHost !== undefined) head.authority = weightedHost;
-    plan.changeRequest(headers, this.info);
-    if (plan.rewritesHost) {
-      // The path as it came decides on a host that is made of it.
-      const authority = rewriteHost(action, head);
-      if (authority !== undefined && authority !== '') setAuthority(action, head, authority);
-    }
-    if (plan.rewritesPath) setPath(head, rewritePath(action, route.match.path, head.path));
+      decision.route.perRequestBufferLimitBytes ??
+      decision.virtualHost.perRequestBufferLimitBytes ??
+      this.router.bufferLimitBytes;
+    rewriteRequest(head, plan, action, this.matched as MatchedRoute, this.info);
     if (grpc) {
       const expected = expectedTimeout(this.globalMs, this.perTryMs, 0);
       if (expected > 0) headers.set('grpc-timeout', formatGrpcTimeout(expected));
@@ -302,8 +264,7 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
     info.upstreamLocalAddress = connection.localAddress;
     info.upstreamProtocol = connection.protocol;
     info.upstreamTls = connection.tls;
-    this.virtualCluster?.started();
-    this.routeScope?.started();
+    this.countStarted();
     info.upstreamRequestFirstByteAt = this.router.dependencies.now();
     const { body, trailers } = this;
     const pieces = body === undefined ? 0 : body.length;
@@ -354,7 +315,7 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
       const condition = responseCondition(retry, status, headers);
       if (condition !== 0) {
         if (this.tryAgain(attempt, condition, known, String(status), headers)) {
-          this.responses?.countRetried(status);
+          this.countRetried(status);
           this.endSpan(attempt);
           attempt.abandon();
           return;
@@ -362,9 +323,7 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
       } else if (this.retries !== undefined && this.retries.made > 0) this.count(RETRY_SUCCESS);
       this.retries?.release();
     }
-    if (info.attempts !== undefined || info.trace !== undefined) {
-      if (this.lastRecorded !== attempt) this.record(attempt, known, String(status), 'the response was forwarded');
-    }
+    this.recordAnswer(attempt, known, status);
     this.countCode(status);
     // The time counts from the end of the request: an answer before it took none.
     if (!config.suppressEnvoyHeaders && this.requestEnded) {
@@ -545,10 +504,7 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
   private upstreamDone(now: number): void {
     this.info.upstreamResponseLastByteAt = now;
     if (this.requestEnded && !this.info.healthCheck) {
-      const took = now - this.requestEndedAt;
-      this.responses?.time(took, this.internal);
-      this.virtualCluster?.time.record(took);
-      this.routeScope?.time.record(took);
+      this.countTime(now - this.requestEndedAt);
     }
     if (this.attempt !== undefined) this.endSpan(this.attempt);
     if (this.timer !== undefined) this.router.dependencies.timers.cancel(this.timer);
@@ -585,49 +541,6 @@ export class RouterStream implements RequestSink, AttemptOwner, RetryOwner, Load
   private dropBody(): void {
     this.body = undefined;
     this.bodyBytes = 0;
-  }
-
-  record(attempt: UpstreamAttempt, known: AttemptClass, outcome: string, decision: string): void {
-    const { info } = this;
-    const now = this.router.dependencies.now();
-    this.lastRecorded = attempt;
-    info.attempts ??= [];
-    info.attempts.push({
-      endpoint: attempt.host.endpoint,
-      startedAt: attempt.startedAt,
-      endedAt: now,
-      class: known,
-      outcome,
-      decision,
-    });
-  }
-
-  /** Ends the attempt's span, once. */
-  private endSpan(attempt: UpstreamAttempt): void {
-    const { trace } = this.info;
-    if (trace === undefined || this.spanEnded === attempt) return;
-    this.spanEnded = attempt;
-    this.router.dependencies.tracer?.endAttempt(trace, this.info, attempt.startedAt);
-  }
-
-  count(index: number): void {
-    this.cluster?.stats.inc(index);
-    const { virtualCluster, routeScope } = this;
-    if (virtualCluster === undefined && routeScope === undefined) return;
-    for (const scope of [virtualCluster, routeScope]) {
-      if (scope === undefined) continue;
-      if (index === RETRY) scope.retry.inc();
-      else if (index === RETRY_LIMIT) scope.retryLimitExceeded.inc();
-      else if (index === RETRY_OVERFLOW) scope.retryOverflow.inc();
-      else if (index === RETRY_SUCCESS) scope.retrySuccess.inc();
-      else if (index === TIMEOUT) scope.timeout.inc();
-    }
-  }
-
-  private countCode(status: number): void {
-    this.responses?.count(status, this.internal);
-    this.virtualCluster?.codes.count(status);
-    this.routeScope?.codes.count(status);
   }
 
   // Backpressure.

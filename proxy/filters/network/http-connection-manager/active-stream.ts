@@ -1,6 +1,6 @@
 /**
  * One downstream request from head to access log: the connection manager's end of the filter chain. Over 300 lines
- * because it is the one place where a request begins, is answered and ends.
+ * because it is the one place where a request begins, is answered and ends; its clocks are in ./stream-clocks.ts.
  *
  * Order in `start`: refusals that need no route, then the head's clean-up, then the trace (it reads the cleaned head),
  * then clocks, then the filters.
@@ -11,28 +11,22 @@ import { HeaderMap as Headers } from '../../../http/headers.ts';
 import { internalFault } from '../../../http/internal-fault.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
-import { UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
-import { formatGrpcTimeout } from '../../../policy/timeout.ts';
-import { isGrpc } from '../../../route/match.ts';
-import { preparePath, stripPort, stripTrailingHostDot } from '../../../route/path.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import { chooseCluster } from '../../../route/weighted.ts';
-import { Timer, type TimerTarget } from '../../../timers.ts';
 import { type ChainOwner, ChainRun } from '../../http/chain.ts';
 import type { MatchedRoute, RequestSink } from '../../http/stream-ends.ts';
 import type { HttpConnection } from './connection.ts';
 import { reasonOf } from './local-reply.ts';
-import type { HttpManager } from './manager.ts';
-import { appendVia, mutateRequest } from './request-headers.ts';
-import { ListenerHttpStat, ManagerStat } from './stats.ts';
-import { streamDuration, streamIdleTimeout } from './stream-times.ts';
+import { settleAuthority, settlePath, upgradeAllowed } from './request-checks.ts';
+import { mutateRequest } from './request-headers.ts';
+import { completeHead, countCode } from './response-head.ts';
+import { ManagerStat } from './stats.ts';
+import { MAX_DURATION, REQUEST_TIMEOUT, STREAM_IDLE, StreamClocks } from './stream-clocks.ts';
 
 const {
   DOWNSTREAM_CX_UPGRADES_ACTIVE: CX_UPGRADES_ACTIVE,
   DOWNSTREAM_CX_UPGRADES_TOTAL: CX_UPGRADES,
-  DOWNSTREAM_RQ_1XX: RQ_1XX,
   DOWNSTREAM_RQ_ACTIVE: RQ_ACTIVE,
-  DOWNSTREAM_RQ_COMPLETED: RQ_COMPLETED,
   DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION: RQ_FAILED_PATH,
   DOWNSTREAM_RQ_HTTP1_TOTAL: RQ_HTTP1_TOTAL,
   DOWNSTREAM_RQ_HTTP2_TOTAL: RQ_HTTP2_TOTAL,
@@ -40,7 +34,6 @@ const {
   DOWNSTREAM_RQ_MAX_DURATION_REACHED: RQ_MAX_DURATION,
   DOWNSTREAM_RQ_NON_RELATIVE_PATH: RQ_NON_RELATIVE_PATH,
   DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH: RQ_REDIRECTED_PATH,
-  DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE: RQ_EARLY_RESPONSE,
   DOWNSTREAM_RQ_RX_RESET: RQ_RX_RESET,
   DOWNSTREAM_RQ_TIMEOUT: RQ_TIMEOUT,
   DOWNSTREAM_RQ_TOTAL: RQ_TOTAL,
@@ -49,24 +42,16 @@ const {
   DOWNSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL: PAUSED,
   DOWNSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL: RESUMED,
 } = ManagerStat;
-const { DOWNSTREAM_RQ_1XX: LISTENER_1XX, DOWNSTREAM_RQ_COMPLETED: LISTENER_COMPLETED } = ListenerHttpStat;
 
 /** A stream that lives shorter and is reset by its downstream was not meant to be answered. */
 const PREMATURE_MS = 1000;
-
-const STREAM_IDLE = 10;
-const REQUEST_TIMEOUT = 11;
-const MAX_DURATION = 12;
 
 const PATH_REFUSED = 'path_normalization_failed';
 /** gRPC's DEADLINE_EXCEEDED. */
 const GRPC_DEADLINE = 4;
 
-export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarget {
+export class ActiveStream extends StreamClocks implements ServerStreamHandler, ChainOwner {
   readonly stream: ServerStream;
-  readonly info: StreamInfo;
-  private readonly connection: HttpConnection;
-  private readonly manager: HttpManager;
   private sink: RequestSink | undefined = undefined;
   private chain: ChainRun | undefined = undefined;
   private routes: RouteTable | undefined = undefined;
@@ -78,16 +63,10 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   private headSent = false;
   private replying = false;
   private over = false;
-  private idleMs = 0;
-  private idleTimer: Timer | undefined = undefined;
-  private requestTimer: Timer | undefined = undefined;
-  private durationTimer: Timer | undefined = undefined;
 
   constructor(connection: HttpConnection, stream: ServerStream, info: StreamInfo, ended: boolean) {
-    this.connection = connection;
-    this.manager = connection.manager;
+    super(connection, info);
     this.stream = stream;
-    this.info = info;
     this.requestEnded = ended;
     if (ended) info.requestCompleteAt = info.startedAt;
     const { stats } = this.manager;
@@ -137,13 +116,12 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
       return;
     }
     if (this.refusePath()) return;
-    if (config.stripPort !== 'no' || config.stripTrailingHostDot) this.stripAuthority();
+    settleAuthority(head, config, this.connection.localPort);
     info.clientAddress = mutateRequest(head, this.connection, manager, table?.config.internalOnlyHeaders ?? []);
     info.requestId = head.headers.get('x-request-id');
     if (manager.tracer !== undefined) info.trace = manager.tracer.start(head, info);
     this.startClocks(end);
-    if (head.protocol !== undefined && !this.upgradeAllowed(head.protocol)) {
-      this.matchedRoute();
+    if (head.protocol !== undefined && !this.mayUpgrade(head.protocol)) {
       manager.stats.inc(RQ_WS_ON_NON_WS);
       this.sendLocalReply(403, '', 'upgrade_failed');
       return;
@@ -244,7 +222,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     const { action } = decision.route;
     const choice = action.kind === 'route' ? chooseCluster(action, request, chance) : undefined;
     this.matched = { decision, choice };
-    this.applyRouteTimes();
+    if (action.kind === 'route' && !this.over) this.applyRouteTimes(action);
     return this.matched;
   }
 
@@ -278,7 +256,8 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   sendHead(head: ResponseHead, end: boolean): boolean {
     if (this.over || this.headSent) return true;
     try {
-      this.prepareHead(head);
+      this.headSent = true;
+      completeHead(head, this.info, this.connection, !this.requestEnded);
       if (end) this.finish(false);
       else this.touch();
       return this.stream.sendHead(head, end);
@@ -332,7 +311,8 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.chain?.filterLocalReply(head, empty);
     // A bad request may be one half of something worse: nothing more is read from its connection.
     if (status === 400 && info.request.version < 20) head.headers.set('connection', 'close');
-    this.prepareHead(head);
+    this.headSent = true;
+    completeHead(head, info, this.connection, !this.requestEnded);
     if (empty) {
       this.finish(false);
       this.stream.sendHead(head, true);
@@ -400,7 +380,7 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
   }
 
   private inform(head: ResponseHead): void {
-    this.countCode(head.status);
+    countCode(this.manager, head.status);
     this.stream.sendInformational(head);
   }
 
@@ -428,57 +408,11 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     if (!first) changes?.(headers);
   }
 
-  /** What every response carries. Order as on Envoy's wire. */
-  private prepareHead(head: ResponseHead): void {
-    const { manager, info } = this;
-    const { config } = manager;
-    const { headers } = head;
-    this.headSent = true;
-    info.response = head;
-    const now = manager.context.now();
-    info.downstreamResponseFirstByteAt = now;
-    if (!headers.has('date')) headers.add('date', manager.date.at(manager.dependencies.wallClock()));
-    if (config.serverHeader === 'overwrite') headers.set('server', manager.serverName);
-    else if (config.serverHeader === 'append-if-absent' && !headers.has('server'))
-      headers.add('server', manager.serverName);
-    if (config.via !== undefined) appendVia(headers, config.via);
-    if (info.requestId !== undefined && (config.alwaysSetRequestIdInResponse || this.traceForced()))
-      headers.set('x-request-id', info.requestId);
-    // Only a sidecar of the mesh is told, and it takes the header off again: see proxy/policy/attempt-class.ts.
-    if (head.status >= 400 && !info.maybeProcessed && this.connection.mutual && isMeshDownstream(info)) {
-      headers.set(UNPROCESSED_HEADER, 'true');
-    }
-    this.connection.drainIfDue();
-    if (!this.requestEnded) {
-      manager.stats.inc(RQ_EARLY_RESPONSE);
-      // Nobody will wait for the rest of the request; the codec says so but for a tunnel.
-      if (info.request.version < 20) headers.set('connection', 'close');
-    }
-    this.countCode(head.status);
-  }
-
-  private countCode(status: number): void {
-    const { stats, listenerStats } = this.manager;
-    const digit = ((status / 100) | 0) - 1;
-    stats.inc(RQ_COMPLETED);
-    listenerStats.inc(LISTENER_COMPLETED);
-    if (digit >= 0 && digit < 5) {
-      stats.inc(RQ_1XX + digit);
-      listenerStats.inc(LISTENER_1XX + digit);
-    }
-  }
-
-  /** An internal caller asked for a trace: it is told the id to look for. Others' fields are gone by now. */
-  private traceForced(): boolean {
-    return !this.manager.internalAddresses.empty && this.info.request.headers.has('x-envoy-force-trace');
-  }
-
   private endRequest(): void {
     this.requestEnded = true;
     const now = this.manager.context.now();
     this.info.requestCompleteAt = now;
-    if (this.requestTimer !== undefined) this.manager.dependencies.timers.cancel(this.requestTimer);
-    if (this.idleTimer !== undefined) this.manager.dependencies.timers.postpone(this.idleTimer, now + this.idleMs);
+    this.stopRequestClock(now);
   }
 
   /**
@@ -489,17 +423,13 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
     this.over = true;
     const { manager, info, connection } = this;
     const { stats } = manager;
-    const { timers } = manager.dependencies;
     const now = manager.context.now();
     info.completeAt = now;
     stats.add(RQ_ACTIVE, -1);
     if (reset || !this.requestEnded) stats.inc(RQ_RX_RESET);
     if (this.upgraded) stats.add(CX_UPGRADES_ACTIVE, -1);
     manager.requestTime.record(now - info.startedAt);
-    if (this.idleTimer !== undefined) connection.giveTimer(this.idleTimer);
-    this.idleTimer = undefined;
-    if (this.requestTimer !== undefined) timers.cancel(this.requestTimer);
-    if (this.durationTimer !== undefined) timers.cancel(this.durationTimer);
+    this.stopClocks();
     this.sink?.onDestroy();
     connection.closeStream(this, now);
     const { accessLogs } = manager;
@@ -516,105 +446,22 @@ export class ActiveStream implements ServerStreamHandler, ChainOwner, TimerTarge
 
   /** Path normalization. True when it answered. */
   private refusePath(): boolean {
-    const { manager, info } = this;
-    const { config } = manager;
-    const head = info.request;
-    if (!config.normalizePath && !config.mergeSlashes && config.escapedSlashes === 'keep') return false;
-    if (head.path === '') return false;
-    const normalized = preparePath(head.path, config);
-    head.path = normalized.path;
-    // From here on there is no other path: matching, logs and spans see what the upstream sees.
-    info.originalPath = normalized.path;
-    if (normalized.kind === 'reject') {
-      manager.stats.inc(RQ_FAILED_PATH);
+    const { stats, config } = this.manager;
+    const settled = settlePath(this.info, config);
+    if (settled === undefined) return false;
+    if (settled.kind === 'reject') {
+      stats.inc(RQ_FAILED_PATH);
       this.sendLocalReply(400, '', PATH_REFUSED);
       return true;
     }
-    if (normalized.kind === 'path') return false;
-    manager.stats.inc(RQ_REDIRECTED_PATH);
-    this.sendLocalReply(307, '', PATH_REFUSED, (headers) => headers.set('location', normalized.path));
+    stats.inc(RQ_REDIRECTED_PATH);
+    this.sendLocalReply(307, '', PATH_REFUSED, (headers) => headers.set('location', settled.path));
     return true;
   }
 
-  private stripAuthority(): void {
-    const { config } = this.manager;
-    const head = this.info.request;
-    const authority = stripPort(head.authority, config.stripPort, this.connection.localPort);
-    head.authority = config.stripTrailingHostDot ? stripTrailingHostDot(authority) : authority;
-  }
-
-  private upgradeAllowed(protocol: string): boolean {
-    const wanted = protocol.toLowerCase();
-    const matched = this.matchedRoute();
-    const action = matched?.decision.route.action;
-    if (action?.kind === 'route') {
-      const own = action.upgrades.find((upgrade) => upgrade.type.toLowerCase() === wanted);
-      if (own !== undefined) return own.enabled;
-    }
-    return this.manager.config.upgrades.some((upgrade) => upgrade.enabled && upgrade.type.toLowerCase() === wanted);
-  }
-
-  private startClocks(end: boolean): void {
-    const { manager, info } = this;
-    const { config } = manager;
-    const { timers } = manager.dependencies;
-    this.idleMs = config.streamIdleTimeoutMs;
-    if (this.idleMs > 0) {
-      this.idleTimer = this.connection.takeTimer(this, STREAM_IDLE);
-      timers.postpone(this.idleTimer, info.startedAt + this.idleMs);
-    }
-    if (!end && config.requestTimeoutMs > 0) {
-      this.requestTimer = new Timer(this, REQUEST_TIMEOUT);
-      timers.armAt(this.requestTimer, info.startedAt + config.requestTimeoutMs);
-    }
-    if (config.common.maxStreamDurationMs) this.limitDuration(config.common.maxStreamDurationMs);
-  }
-
-  /** The route's times take the place of the connection manager's. */
-  private applyRouteTimes(): void {
-    const action = this.info.route?.action;
-    if (action?.kind !== 'route' || this.over) return;
-    const { timers } = this.manager.dependencies;
-    const idle = streamIdleTimeout(action);
-    if (idle !== undefined && idle !== this.idleMs) {
-      this.idleMs = idle;
-      if (idle === 0) {
-        if (this.idleTimer !== undefined) timers.cancel(this.idleTimer);
-        this.idleTimer = undefined;
-      } else {
-        this.idleTimer ??= this.connection.takeTimer(this, STREAM_IDLE);
-        timers.postpone(this.idleTimer, this.manager.context.now() + idle);
-      }
-    }
-    if (!action.usesStreamDuration) return;
-    const { request } = this.info;
-    const duration = streamDuration(action, request.headers);
-    if (duration !== undefined) this.limitDuration(duration);
-    // The upstream of a gRPC call is told of the time that the call really has.
-    if (isGrpc(request)) this.tellDeadline(request.headers, duration);
-  }
-
-  private tellDeadline(headers: HeaderMap, duration: number | undefined): void {
-    const { maxStreamDurationMs } = this.manager.config.common;
-    const whole = duration ?? maxStreamDurationMs ?? 0;
-    if (whole > 0) headers.set('grpc-timeout', formatGrpcTimeout(whole));
-    else if (maxStreamDurationMs) headers.remove('grpc-timeout');
-  }
-
-  private limitDuration(milliseconds: number): void {
-    const { timers } = this.manager.dependencies;
-    if (milliseconds === 0) {
-      if (this.durationTimer !== undefined) timers.cancel(this.durationTimer);
-      return;
-    }
-    this.durationTimer ??= new Timer(this, MAX_DURATION);
-    timers.armAt(this.durationTimer, this.info.startedAt + milliseconds);
-  }
-
-  private touch(): void {
-    const { idleTimer } = this;
-    if (idleTimer === undefined) return;
-    this.manager.dependencies.timers.postpone(idleTimer, this.manager.context.now() + this.idleMs);
+  private mayUpgrade(protocol: string): boolean {
+    const action = this.matchedRoute()?.decision.route.action;
+    return upgradeAllowed(protocol, action?.kind === 'route' ? action : undefined, this.manager.config);
   }
 }
 
@@ -623,9 +470,4 @@ function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): s
   if (reason === 'remote-reset' || (reason === 'protocol-error' && version === 20)) return 'http2.remote_reset';
   if (reason === 'protocol-error') return 'http1.codec_error';
   return 'downstream_remote_disconnect';
-}
-
-/** The downstream is a workload of the mesh: its verified certificate holds a SPIFFE id. */
-function isMeshDownstream(info: StreamInfo): boolean {
-  return info.connection.tls?.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false;
 }
