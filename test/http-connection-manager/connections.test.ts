@@ -369,7 +369,7 @@ test('a filter that holds a request lets it go whole', async () => {
   assert.equal(seen.includes('b head'), false);
   client.write('def');
   assert.equal((await client.reply()).status, 200);
-  assert.ok(seen.includes('a holds 6'));
+  assert.ok(seen.includes('a holds 3'), 'the piece that is shown is not among what waits');
   assert.equal(upstream.requests[0]?.endsWith('\r\n\r\nabcdef'), true);
 });
 

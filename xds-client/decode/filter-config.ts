@@ -32,11 +32,11 @@ function decodeWrapped(name: string, config: NonNullable<ReturnType<typeof asAny
   if (flag(wrapper, 'disabled')) return extensionConfig(name, FILTER_CONFIG, { disabled: true });
   const inner = any(wrapper, 'config');
   return inner === undefined
-    ? undefined
+    ? extensionConfig(name, FILTER_CONFIG, { disabled: false })
     : ctx.at('config', () => decodeOne(name, inner, ctx, flag(wrapper, 'is_optional')));
 }
 
-/** Filter name to its configuration here. A disabled filter has the type of FilterConfig and `{disabled: true}`. */
+/** Filter name to its configuration here. A filter that is only switched has the type of FilterConfig and `{disabled}`. */
 export function decodePerFilterConfig(
   of: MessageObject | undefined,
   ctx: DecodeContext,

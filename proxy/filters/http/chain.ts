@@ -1,7 +1,7 @@
 /**
  * Runs one request through its filters, request callbacks first to last and response callbacks last to first. A request
  * whose only filter is the router does not come here. More than the limit held behind a stopped filter is 413 for a
- * request and 500 for a response, as in Envoy.
+ * request and 500 for a response, as in Envoy. A local reply goes out through the response callbacks of all filters.
  */
 import type { ExtensionConfig, Json } from '../../../xds-client/model/common.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../http/headers.ts';
@@ -16,18 +16,41 @@ import type { MatchedRoute, RequestSink, ResponseSink } from './stream-ends.ts';
 export interface ChainFilter {
   readonly name: string;
   readonly instance: HttpFilterInstance;
+  /** It runs only where a route's configuration asks for it. */
+  readonly disabled: boolean;
 }
 
 /** What the chain needs of the connection manager's stream beyond the response's end. */
 export interface ChainOwner extends ResponseSink {
   clearRouteCache(): void;
-  perRouteConfig(filterName: string): ExtensionConfig | undefined;
+  /** The most specific first: weighted cluster, route, virtual host, table; those that say something. */
+  perRouteConfigs(filterName: string): readonly ExtensionConfig[];
   /** A filter has thrown: the request ends here. */
   failed(error: unknown): void;
 }
 
 /** Makes the last sink, the router's stream, given its response's end. */
 export type MakeTerminal = (downstream: ResponseSink) => RequestSink;
+
+/** The type of a per-route configuration that only switches a filter: `{disabled}`. */
+const SWITCH_TYPE = 'envoy.config.route.v3.FilterConfig';
+
+/** The filters that run for this request: what the most specific route configuration says, or the chain's own word. */
+export function filtersFor(owner: ChainOwner, filters: readonly ChainFilter[]): readonly ChainFilter[] {
+  let kept: ChainFilter[] | undefined;
+  for (let i = 0; i < filters.length; i++) {
+    const filter = filters[i] as ChainFilter;
+    const said = owner.perRouteConfigs(filter.name)[0];
+    if (said === undefined ? filter.disabled : isOff(said)) kept ??= filters.slice(0, i);
+    else kept?.push(filter);
+  }
+  return kept ?? filters;
+}
+
+function isOff({ typeUrl, config }: ExtensionConfig): boolean {
+  if (typeUrl !== SWITCH_TYPE || config === null || typeof config !== 'object') return false;
+  return 'disabled' in config && config.disabled === true;
+}
 
 export class ChainRun implements RequestSink, ResponseSink {
   readonly info: StreamInfo;
@@ -39,6 +62,12 @@ export class ChainRun implements RequestSink, ResponseSink {
   /** A local reply is under way: the request stops where it stands. */
   replying = false;
   over = false;
+  /** How many want no more of the response. */
+  private responsePauses = 0;
+  /** How many pauses of the request are the filters' own. */
+  private requestPauses = 0;
+  private responseBlocked = false;
+  private requestBlocked = false;
 
   constructor(owner: ChainOwner, filters: readonly ChainFilter[], limitBytes: number, terminal: MakeTerminal) {
     this.owner = owner;
@@ -62,7 +91,9 @@ export class ChainRun implements RequestSink, ResponseSink {
   }
 
   onDownstreamDrain(): void {
-    this.terminal.onDownstreamDrain();
+    this.response.onDrain();
+    this.tellBlocked(false);
+    if (this.responsePauses === 0) this.terminal.onDownstreamDrain();
   }
 
   onDestroy(): void {
@@ -91,11 +122,11 @@ export class ChainRun implements RequestSink, ResponseSink {
   }
 
   sendHead(head: ResponseHead, end: boolean): boolean {
-    return this.response.onHead(head, end);
+    return this.response.onHead(head, end) && this.responsePauses === 0;
   }
 
   sendData(chunk: Buffer, end: boolean): boolean {
-    return this.response.onData(chunk, end);
+    return this.response.onData(chunk, end) && this.responsePauses === 0;
   }
 
   sendTrailers(trailers: HeaderMap): void {
@@ -110,24 +141,53 @@ export class ChainRun implements RequestSink, ResponseSink {
     grpcStatus?: number,
   ): void {
     if (this.over || this.replying) return;
-    this.replying = true;
-    this.request.clear();
-    this.response.clear();
-    this.terminal.onDestroy();
+    this.endRequest();
     this.owner.sendLocalReply(status, body, details, changes, grpcStatus);
   }
 
-  /** Every filter sees a local reply's head on its way out; none can hold it. Called by the connection manager. */
-  filterLocalReply(head: ResponseHead, end: boolean): void {
+  /** Sends the local reply that the connection manager made through the filters. `body` may be empty. */
+  sendReply(head: ResponseHead, body: Buffer): void {
+    this.endRequest();
+    const empty = body.length === 0;
+    this.response.onHead(head, empty);
+    if (!empty) this.response.onData(body, true);
+  }
+
+  private endRequest(): void {
+    if (this.replying) return;
     this.replying = true;
-    for (let i = this.places.length - 1; i >= 0; i--) {
-      const place = this.places[i] as Place;
-      try {
-        place.filter.onResponseHead?.(head, end);
-      } catch (error) {
-        internalFault(`filter "${place.name}" at a local reply`, error);
-      }
-    }
+    this.request.clear();
+    this.response.clear();
+    for (; this.requestPauses > 0; this.requestPauses--) this.owner.resumeRequest();
+    this.terminal.onDestroy();
+  }
+
+  /** The sink of responses says whether it is full. */
+  noteResponse(writable: boolean): boolean {
+    if (!writable) this.tellBlocked(true);
+    return writable;
+  }
+
+  pauseResponse(): void {
+    this.responsePauses++;
+  }
+
+  resumeResponse(): void {
+    if (this.responsePauses === 0) return;
+    this.responsePauses--;
+    if (this.responsePauses === 0 && !this.responseBlocked && !this.over) this.terminal.onDownstreamDrain();
+  }
+
+  pauseOwnRequest(): void {
+    if (this.over || this.replying) return;
+    this.requestPauses++;
+    this.owner.pauseRequest();
+  }
+
+  resumeOwnRequest(): void {
+    if (this.requestPauses === 0) return;
+    this.requestPauses--;
+    this.owner.resumeRequest();
   }
 
   resetStream(reason: ResetReason): void {
@@ -139,12 +199,26 @@ export class ChainRun implements RequestSink, ResponseSink {
     return STOP;
   }
 
+  /** The router's: the upstream is full. */
   pauseRequest(): void {
     this.owner.pauseRequest();
+    if (this.requestBlocked) return;
+    this.requestBlocked = true;
+    for (const { filter } of this.places) filter.onRequestBlocked?.(true);
   }
 
   resumeRequest(): void {
+    if (this.requestBlocked) {
+      this.requestBlocked = false;
+      for (const { filter } of this.places) filter.onRequestBlocked?.(false);
+    }
     this.owner.resumeRequest();
+  }
+
+  private tellBlocked(blocked: boolean): void {
+    if (this.responseBlocked === blocked || this.over) return;
+    this.responseBlocked = blocked;
+    for (const { filter } of this.places) filter.onResponseBlocked?.(blocked);
   }
 }
 
@@ -200,6 +274,14 @@ class RequestPort implements LanePort<RequestHead> {
   overflow(): void {
     this.run.sendLocalReply(413, 'Payload Too Large', 'request_payload_too_large');
   }
+
+  pauseSource(): void {
+    this.run.pauseOwnRequest();
+  }
+
+  resumeSource(): void {
+    this.run.resumeOwnRequest();
+  }
 }
 
 class ResponsePort implements LanePort<ResponseHead> {
@@ -210,7 +292,7 @@ class ResponsePort implements LanePort<ResponseHead> {
   }
 
   get halted(): boolean {
-    return this.run.over || this.run.replying;
+    return this.run.over;
   }
 
   callHead(index: number, head: ResponseHead, end: boolean): FilterStatus | undefined {
@@ -238,11 +320,11 @@ class ResponsePort implements LanePort<ResponseHead> {
   }
 
   sinkHead(head: ResponseHead, end: boolean): boolean {
-    return this.run.owner.sendHead(head, end);
+    return this.run.noteResponse(this.run.owner.sendHead(head, end));
   }
 
   sinkData(chunk: Buffer, end: boolean): boolean {
-    return this.run.owner.sendData(chunk, end);
+    return this.run.noteResponse(this.run.owner.sendData(chunk, end));
   }
 
   sinkTrailers(trailers: HeaderMap): void {
@@ -255,6 +337,14 @@ class ResponsePort implements LanePort<ResponseHead> {
       run.info.responseCodeDetails = 'response_payload_too_large';
       run.owner.resetStream('local-reset');
     } else run.sendLocalReply(500, 'Internal Server Error', 'response_payload_too_large');
+  }
+
+  pauseSource(): void {
+    this.run.pauseResponse();
+  }
+
+  resumeSource(): void {
+    this.run.resumeResponse();
   }
 }
 
@@ -277,19 +367,43 @@ class Place implements FilterCallbacks {
   }
 
   continueRequest(): void {
-    try {
-      this.run.request.continueFrom(this.index);
-    } catch (error) {
-      this.run.failed(error);
-    }
+    this.guarded(() => this.run.request.continueFrom(this.index));
   }
 
   continueResponse(): void {
-    try {
-      this.run.response.continueFrom(this.index);
-    } catch (error) {
-      this.run.failed(error);
-    }
+    this.guarded(() => this.run.response.continueFrom(this.index));
+  }
+
+  addRequestData(chunk: Buffer, end: boolean): void {
+    this.guarded(() => this.run.request.addData(this.index, chunk, end));
+  }
+
+  addRequestTrailers(trailers: HeaderMap): void {
+    this.guarded(() => this.run.request.addTrailers(this.index, trailers));
+  }
+
+  addResponseData(chunk: Buffer, end: boolean): void {
+    this.guarded(() => this.run.response.addData(this.index, chunk, end));
+  }
+
+  addResponseTrailers(trailers: HeaderMap): void {
+    this.guarded(() => this.run.response.addTrailers(this.index, trailers));
+  }
+
+  pauseRequest(): void {
+    this.run.pauseOwnRequest();
+  }
+
+  resumeRequest(): void {
+    this.run.resumeOwnRequest();
+  }
+
+  pauseResponse(): void {
+    this.run.pauseResponse();
+  }
+
+  resumeResponse(): void {
+    this.run.resumeResponse();
   }
 
   sendLocalReply(
@@ -302,15 +416,55 @@ class Place implements FilterCallbacks {
     this.run.sendLocalReply(status, body, details, changes, grpcStatus);
   }
 
+  resetStream(reason: ResetReason): void {
+    this.run.resetStream(reason);
+  }
+
   bufferedRequestBody(): Buffer | undefined {
-    return this.run.request.whole();
+    return this.run.request.whole(this.index);
+  }
+
+  bufferedResponseBody(): Buffer | undefined {
+    return this.run.response.whole(this.index);
+  }
+
+  setRequestLimit(bytes: number): void {
+    this.run.request.setLimit(this.index, bytes);
+  }
+
+  setResponseLimit(bytes: number): void {
+    this.run.response.setLimit(this.index, bytes);
+  }
+
+  matchedRoute(): MatchedRoute | undefined {
+    return this.run.owner.matchedRoute();
   }
 
   perRouteConfig(): Json | undefined {
-    return this.run.owner.perRouteConfig(this.name)?.config;
+    for (const said of this.run.owner.perRouteConfigs(this.name)) {
+      if (said.typeUrl !== SWITCH_TYPE) return said.config;
+    }
+    return undefined;
+  }
+
+  perRouteConfigs(): readonly Json[] {
+    const all: Json[] = [];
+    for (const said of this.run.owner.perRouteConfigs(this.name)) {
+      if (said.typeUrl !== SWITCH_TYPE) all.unshift(said.config);
+    }
+    return all;
   }
 
   clearRouteCache(): void {
     this.run.owner.clearRouteCache();
+  }
+
+  /** A filter calls from a timer or a callback of its own: what throws behind it ends this request alone. */
+  private guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.run.failed(error);
+    }
   }
 }

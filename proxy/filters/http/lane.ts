@@ -1,15 +1,15 @@
 /**
- * One direction of one stream through its filters. A message moves as a whole: what has come of it visits a filter -
- * head, held data, trailers - before it goes to the next, so that a filter that stops holds everything behind it and
- * every filter sees each part once. When the head is through, later data streams past all filters piece by piece.
+ * One direction of one stream through its filters. Each part of the message - head, data, trailers - visits the filters in
+ * order until one stops it; behind every filter stands a gate where parts wait in their order. A filter that keeps its gate
+ * shut is still shown what follows, and its word on that opens the gate or leaves it shut.
  */
-import { keepBytes } from '../../http/bytes.ts';
 import type { HeaderMap } from '../../http/headers.ts';
-import { CONTINUE, type FilterStatus, STOP } from './contract.ts';
+import { CONTINUE, type FilterStatus, STOP_AND_WATERMARK, TAKE } from './contract.ts';
+import { Gate } from './gate.ts';
 
 /**
- * Calls the filters and takes what passed them. `undefined`: the filter has no such callback, and whether it holds the
- * message does not change. The `sink*` that tell of backpressure return false for it.
+ * Calls the filters and takes what passed them. `undefined`: the filter has no such callback, and whether its gate is shut
+ * does not change. The `sink*` that tell of backpressure return false for it.
  */
 export interface LanePort<Head> {
   callHead(index: number, head: Head, end: boolean): FilterStatus | undefined;
@@ -18,11 +18,18 @@ export interface LanePort<Head> {
   sinkHead(head: Head, end: boolean): boolean;
   sinkData(chunk: Buffer, end: boolean): boolean;
   sinkTrailers(trailers: HeaderMap): void;
-  /** More than the limit is held. */
+  /** More than the limit waits at a gate. */
   overflow(): void;
+  /** A gate is full, or no longer: the source is to stop, or go on. */
+  pauseSource(): void;
+  resumeSource(): void;
   /** The stream is over or a local reply is under way: stop where you are. */
   readonly halted: boolean;
 }
+
+/** Marks of a filter, by bit: one of its callbacks runs; it said continue from inside it. */
+const CALLING = 1;
+const RESUMED = 2;
 
 export class Lane<Head> {
   /** The head has left the chain. */
@@ -32,161 +39,233 @@ export class Lane<Head> {
   private readonly end: number;
   private readonly step: 1 | -1;
   private readonly limit: number;
-  private head: Head | undefined = undefined;
-  private ended = false;
-  private chunks: Buffer[] = [];
-  private bytes = 0;
-  private trailers: HeaderMap | undefined = undefined;
-  /** The filter that the message is at. */
-  private at: number;
-  private stopped = false;
-  /** A callback runs; a filter that continues from inside it is noted in `resumed`. */
-  private calling = false;
-  private resumed = false;
+  private readonly marks: number[];
+  private gates: (Gate<Head> | undefined)[] | undefined = undefined;
+  /** What the sink last said; sources are told. */
+  private writable = true;
 
-  /** Forward lanes go from 0 up, backward ones from `count - 1` down. */
+  /** Forward lanes go from 0 up, backward ones from `count - 1` down. `limit` is bytes a gate. */
   constructor(port: LanePort<Head>, count: number, forward: boolean, limit: number) {
     this.port = port;
     this.first = forward ? 0 : count - 1;
     this.end = forward ? count : -1;
     this.step = forward ? 1 : -1;
     this.limit = limit;
-    this.at = this.first;
+    this.marks = new Array<number>(count).fill(0);
   }
 
+  /** False: the sink is full. */
   onHead(head: Head, end: boolean): boolean {
-    this.head = head;
-    this.ended = end;
-    return this.run();
+    this.passHead(this.first, head, end);
+    return this.writable;
   }
 
   onData(chunk: Buffer, end: boolean): boolean {
-    if (this.port.halted) return true;
-    if (end) this.ended = true;
-    if (this.headDone && !this.stopped && this.chunks.length === 0) return this.stream(chunk, end);
-    this.hold(chunk);
-    if (this.port.halted) return true;
-    return this.stopped ? this.offer(() => this.port.callData(this.at, chunk, end)) : true;
+    this.passData(this.first, chunk, end);
+    return this.writable;
   }
 
   onTrailers(trailers: HeaderMap): boolean {
-    if (this.port.halted) return true;
-    this.trailers = trailers;
-    this.ended = true;
-    if (this.stopped) return this.offer(() => this.port.callTrailers(this.at, trailers));
-    this.at = this.first;
-    return this.run();
+    this.passTrailers(this.first, trailers);
+    return this.writable;
   }
 
-  /** The filter at `index` says continue. Ignored when it is not the one that stopped. */
+  /** The sink takes again. */
+  onDrain(): void {
+    this.writable = true;
+  }
+
+  /** The filter at `index` says continue. Ignored when its gate is open. */
   continueFrom(index: number): void {
-    if (this.port.halted || index !== this.at) return;
-    if (this.calling) {
-      this.resumed = true;
+    if (this.port.halted) return;
+    const mark = this.marks[index] as number;
+    if ((mark & CALLING) !== 0) this.marks[index] = mark | RESUMED;
+    else {
+      const gate = this.gates?.[index];
+      if (gate?.shut) this.open(index, gate);
+    }
+  }
+
+  /** The filter at `index` adds data of its own. */
+  addData(index: number, chunk: Buffer, end: boolean): void {
+    if (this.port.halted) return;
+    const gate = this.gates?.[index];
+    if (gate?.holds) this.hold(gate, chunk, end);
+    else this.passData(index + this.step, chunk, end);
+  }
+
+  addTrailers(index: number, trailers: HeaderMap): void {
+    if (this.port.halted) return;
+    const gate = this.gates?.[index];
+    if (gate?.holds) this.holdTrailers(gate, trailers);
+    else this.passTrailers(index + this.step, trailers);
+  }
+
+  /** What waits behind the filter at `index`. */
+  whole(index: number): Buffer | undefined {
+    return this.gates?.[index]?.whole();
+  }
+
+  setLimit(index: number, bytes: number): void {
+    this.gateOf(index).limit = bytes;
+  }
+
+  /** Nothing waits any more. */
+  clear(): void {
+    if (this.gates === undefined) return;
+    for (const gate of this.gates) {
+      if (gate === undefined) continue;
+      gate.clear();
+      this.relieve(gate);
+    }
+  }
+
+  private passHead(from: number, head: Head, end: boolean): void {
+    const { port } = this;
+    for (let index = from; index !== this.end; index += this.step) {
+      const before = this.enter(index);
+      const status = port.callHead(index, head, end) ?? CONTINUE;
+      const goesOn = this.leave(index, before) || status === CONTINUE;
+      if (port.halted) return;
+      if (goesOn) continue;
+      const gate = this.gateOf(index);
+      gate.shut = true;
+      gate.watermark = status === STOP_AND_WATERMARK;
+      gate.head = head;
+      gate.ended = end;
       return;
     }
-    if (!this.stopped) return;
-    this.stopped = false;
-    this.at += this.step;
-    this.run();
+    this.headDone = true;
+    this.writable = port.sinkHead(head, end);
   }
 
-  /** Everything held as one buffer, which takes the place of the pieces; `undefined` when nothing is held. */
-  whole(): Buffer | undefined {
-    if (this.chunks.length > 1) this.chunks = [Buffer.concat(this.chunks)];
-    return this.chunks[0];
-  }
-
-  clear(): void {
-    this.chunks = [];
-    this.bytes = 0;
-    this.trailers = undefined;
-    this.stopped = false;
-  }
-
-  private hold(chunk: Buffer): void {
-    this.chunks.push(keepBytes(chunk));
-    this.bytes += chunk.length;
-    if (this.bytes > this.limit) this.port.overflow();
-  }
-
-  /** A stopped filter sees what it waits for, and may go on because of it. */
-  private offer(call: () => FilterStatus | undefined): boolean {
-    this.calling = true;
-    this.resumed = false;
-    const status = call() ?? STOP;
-    this.calling = false;
-    if (this.port.halted || (status !== CONTINUE && !this.resumed)) return true;
-    this.stopped = false;
-    this.at += this.step;
-    return this.run();
-  }
-
-  private run(): boolean {
-    while (this.at !== this.end) {
-      if (!this.visit(this.at)) {
-        this.stopped = !this.port.halted;
-        return true;
-      }
-      this.at += this.step;
-    }
-    return this.emit();
-  }
-
-  /** Shows filter `index` the message as far as it has come. True: it goes on. */
-  private visit(index: number): boolean {
-    const { port, chunks, trailers } = this;
-    let status: FilterStatus = CONTINUE;
-    this.calling = true;
-    this.resumed = false;
-    if (!this.headDone) status = port.callHead(index, this.head as Head, this.endsWithHead()) ?? status;
-    for (let i = 0; i < chunks.length && !port.halted; i++) {
-      const last = this.ended && i === chunks.length - 1 && trailers === undefined;
-      status = port.callData(index, chunks[i] as Buffer, last) ?? status;
-    }
-    if (trailers !== undefined && !port.halted) status = port.callTrailers(index, trailers) ?? status;
-    this.calling = false;
-    return !port.halted && (status === CONTINUE || this.resumed);
-  }
-
-  /** The message passed every filter. */
-  private emit(): boolean {
+  private passData(from: number, chunk: Buffer, end: boolean): void {
     const { port } = this;
-    let writable = true;
-    if (!this.headDone) {
-      this.headDone = true;
-      writable = port.sinkHead(this.head as Head, this.endsWithHead());
+    for (let index = from; index !== this.end && !port.halted; index += this.step) {
+      const before = this.enter(index);
+      const status = port.callData(index, chunk, end);
+      const resumed = this.leave(index, before);
+      if (port.halted) return;
+      const gate = this.gates?.[index];
+      if (status === TAKE) {
+        if (resumed && gate?.shut) this.open(index, gate);
+        return;
+      }
+      if (status === undefined || status === CONTINUE || resumed) {
+        if (gate === undefined || !gate.holds) continue;
+        gate.add(chunk, end);
+        if (gate.shut && status !== undefined) this.open(index, gate);
+        else this.measure(gate);
+      } else this.shut(index, status, chunk, end);
+      return;
     }
-    while (this.chunks.length > 0 && !port.halted) {
-      const chunk = this.chunks.shift() as Buffer;
-      this.bytes -= chunk.length;
-      writable = port.sinkData(chunk, this.ended && this.chunks.length === 0 && this.trailers === undefined);
-    }
-    const { trailers } = this;
-    if (trailers !== undefined && !port.halted) {
-      this.trailers = undefined;
-      port.sinkTrailers(trailers);
-    }
-    return writable;
+    if (!port.halted) this.writable = port.sinkData(chunk, end);
   }
 
-  private stream(chunk: Buffer, end: boolean): boolean {
-    for (let index = this.first; index !== this.end; index += this.step) {
-      this.at = index;
-      this.calling = true;
-      this.resumed = false;
-      const status = this.port.callData(index, chunk, end) ?? CONTINUE;
-      this.calling = false;
-      if (this.port.halted) return true;
-      if (status === CONTINUE || this.resumed) continue;
-      this.stopped = true;
-      this.hold(chunk);
-      return true;
+  private passTrailers(from: number, trailers: HeaderMap): void {
+    const { port } = this;
+    for (let index = from; index !== this.end && !port.halted; index += this.step) {
+      const before = this.enter(index);
+      const status = port.callTrailers(index, trailers);
+      const resumed = this.leave(index, before);
+      if (port.halted) return;
+      const gate = this.gates?.[index];
+      if (status === TAKE) {
+        if (resumed && gate?.shut) this.open(index, gate);
+        return;
+      }
+      if (status === undefined || status === CONTINUE || resumed) {
+        if (gate === undefined || !gate.holds) continue;
+        this.holdTrailers(gate, trailers);
+        if (gate.shut && status !== undefined) this.open(index, gate);
+      } else {
+        const shut = this.gateOf(index);
+        shut.shut = true;
+        this.holdTrailers(shut, trailers);
+      }
+      return;
     }
-    return this.port.sinkData(chunk, end);
+    if (!port.halted) port.sinkTrailers(trailers);
   }
 
-  private endsWithHead(): boolean {
-    return this.ended && this.chunks.length === 0 && this.trailers === undefined;
+  private enter(index: number): number {
+    const before = this.marks[index] as number;
+    this.marks[index] = CALLING;
+    return before;
+  }
+
+  /** True: the filter said continue from inside. A call inside a call leaves the outer one's marks as they were. */
+  private leave(index: number, before: number): boolean {
+    const resumed = ((this.marks[index] as number) & RESUMED) !== 0;
+    this.marks[index] = before;
+    return resumed;
+  }
+
+  private gateOf(index: number): Gate<Head> {
+    this.gates ??= new Array<Gate<Head> | undefined>(this.marks.length).fill(undefined);
+    let gate = this.gates[index];
+    if (gate === undefined) {
+      gate = new Gate(this.limit);
+      this.gates[index] = gate;
+    }
+    return gate;
+  }
+
+  private shut(index: number, status: FilterStatus, chunk: Buffer, end: boolean): void {
+    const gate = this.gateOf(index);
+    gate.shut = true;
+    gate.watermark = status === STOP_AND_WATERMARK;
+    this.hold(gate, chunk, end);
+  }
+
+  private hold(gate: Gate<Head>, chunk: Buffer, end: boolean): void {
+    gate.add(chunk, end);
+    this.measure(gate);
+  }
+
+  private measure(gate: Gate<Head>): void {
+    if (gate.bytes <= gate.limit || gate.full) return;
+    if (!gate.watermark) {
+      this.port.overflow();
+      return;
+    }
+    gate.full = true;
+    this.port.pauseSource();
+  }
+
+  private relieve(gate: Gate<Head>): void {
+    if (!gate.full || gate.bytes > gate.limit / 2) return;
+    gate.full = false;
+    this.port.resumeSource();
+  }
+
+  private holdTrailers(gate: Gate<Head>, trailers: HeaderMap): void {
+    gate.trailers = trailers;
+    gate.ended = true;
+  }
+
+  /** Lets go what waits, in its order; what comes meanwhile goes behind it. */
+  private open(index: number, gate: Gate<Head>): void {
+    const { port } = this;
+    gate.shut = false;
+    if (gate.emptying) return;
+    gate.emptying = true;
+    const next = index + this.step;
+    const { head } = gate;
+    if (head !== undefined) {
+      gate.head = undefined;
+      this.passHead(next, head, gate.headEnds);
+    }
+    while (gate.pieces > 0 && !gate.shut && !port.halted) {
+      const chunk = gate.take();
+      this.passData(next, chunk, gate.ended && gate.pieces === 0 && gate.trailers === undefined);
+    }
+    const { trailers } = gate;
+    if (trailers !== undefined && !gate.shut && !port.halted) {
+      gate.trailers = undefined;
+      this.passTrailers(next, trailers);
+    }
+    gate.emptying = false;
+    if (!port.halted) this.relieve(gate);
   }
 }

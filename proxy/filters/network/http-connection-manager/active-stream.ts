@@ -13,7 +13,7 @@ import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } fr
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import { chooseCluster } from '../../../route/weighted.ts';
-import { type ChainOwner, ChainRun } from '../../http/chain.ts';
+import { type ChainOwner, ChainRun, filtersFor } from '../../http/chain.ts';
 import type { MatchedRoute, RequestSink } from '../../http/stream-ends.ts';
 import type { HttpConnection } from './connection.ts';
 import { reasonOf } from './local-reply.ts';
@@ -47,6 +47,7 @@ const {
 const PREMATURE_MS = 1000;
 
 const PATH_REFUSED = 'path_normalization_failed';
+const NOTHING = Buffer.alloc(0);
 /** gRPC's DEADLINE_EXCEEDED. */
 const GRPC_DEADLINE = 4;
 
@@ -131,9 +132,10 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
       manager.stats.inc(CX_UPGRADES);
       manager.stats.add(CX_UPGRADES_ACTIVE, 1);
     }
-    if (manager.filters.length === 0) this.sink = manager.router.create(this);
+    const filters = manager.filters.length === 0 ? manager.filters : filtersFor(this, manager.filters);
+    if (filters.length === 0) this.sink = manager.router.create(this);
     else {
-      this.chain = new ChainRun(this, manager.filters, manager.bufferLimitBytes, manager.makeTerminal);
+      this.chain = new ChainRun(this, filters, manager.bufferLimitBytes, manager.makeTerminal);
       this.sink = this.chain;
     }
     if (config.accessLogOnNewRequest) for (const log of manager.accessLogs) log.log(info);
@@ -235,17 +237,9 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     this.matched = undefined;
   }
 
-  perRouteConfig(filterName: string): ExtensionConfig | undefined {
+  perRouteConfigs(filterName: string): readonly ExtensionConfig[] {
     const matched = this.matchedRoute();
-    if (matched === undefined) return undefined;
-    const { route, virtualHost, config } = matched.decision;
-    const weighted = matched.choice?.weighted;
-    return (
-      weighted?.perFilterConfig[filterName] ??
-      route.perFilterConfig[filterName] ??
-      virtualHost.perFilterConfig[filterName] ??
-      config.perFilterConfig[filterName]
-    );
+    return matched === undefined ? [] : routeConfigsOf(matched, filterName);
   }
 
   sendInformational(head: ResponseHead): void {
@@ -308,9 +302,12 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     );
     const { head } = reply;
     const empty = reply.body === '' || info.request.method === 'HEAD';
-    this.chain?.filterLocalReply(head, empty);
     // A bad request may be one half of something worse: nothing more is read from its connection.
     if (status === 400 && info.request.version < 20) head.headers.set('connection', 'close');
+    if (this.chain !== undefined) {
+      this.chain.sendReply(head, empty ? NOTHING : Buffer.from(reply.body));
+      return;
+    }
     this.headSent = true;
     completeHead(head, info, this.connection, !this.requestEnded);
     if (empty) {
@@ -374,7 +371,8 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
       this.resetStream('local-reset');
       return;
     }
-    this.sink?.onDestroy();
+    // The chain lives on to see the reply.
+    if (this.chain === undefined) this.sink?.onDestroy();
     this.sink = undefined;
     this.sendLocalReply(status, body, details, undefined, grpcStatus);
   }
@@ -470,4 +468,16 @@ function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): s
   if (reason === 'remote-reset' || (reason === 'protocol-error' && version === 20)) return 'http2.remote_reset';
   if (reason === 'protocol-error') return 'http1.codec_error';
   return 'downstream_remote_disconnect';
+}
+
+/** What the places of a route say of a filter, the most specific first. */
+function routeConfigsOf({ decision, choice }: MatchedRoute, filterName: string): readonly ExtensionConfig[] {
+  const { route, virtualHost, config } = decision;
+  const said = [
+    choice?.weighted?.perFilterConfig[filterName],
+    route.perFilterConfig[filterName],
+    virtualHost.perFilterConfig[filterName],
+    config.perFilterConfig[filterName],
+  ];
+  return said.filter((one) => one !== undefined);
 }

@@ -8,7 +8,7 @@ import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { RequestHead } from '../../../http/headers.ts';
 import { HTTP2_STATS } from '../../../http2/stats.ts';
 import type { AccessLogger } from '../../../observe/access-log/contract.ts';
-import type { Histogram, StatBlock } from '../../../observe/stats/contract.ts';
+import type { Histogram, Stat, StatBlock } from '../../../observe/stats/contract.ts';
 import type { Tracer } from '../../../observe/tracing/contract.ts';
 import { TRACING_STATS } from '../../../observe/tracing/stats.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
@@ -48,6 +48,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly bufferLimitBytes: number;
   readonly makeTerminal: MakeTerminal;
   private readonly tracingStats: StatBlock | undefined;
+  /** Of names that filters learn from requests. */
+  private readonly counters = new Map<string, Stat>();
   private http2Block: StatBlock | undefined = undefined;
   private readonly inlineRoutes: RouteTable | undefined;
   private readonly routesName: string;
@@ -83,7 +85,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
     this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;
     const enabled = config.httpFilters.filter((filter) => !filter.disabled);
-    this.filters = enabled
+    this.filters = config.httpFilters
       .filter((filter) => filter.extension.typeUrl !== ROUTER_TYPE_URL)
       .map((filter) => this.buildFilter(filter, prefix));
     this.router = new Router(
@@ -115,6 +117,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.router.stats.release();
     this.tracingStats?.release();
     this.http2Block?.release();
+    for (const { instance } of this.filters) instance.close?.();
   }
 
   /** The route table of this moment; `undefined` until RDS has given one. */
@@ -138,6 +141,15 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     return this.dependencies.requestId();
   }
 
+  private counter(name: string): Stat {
+    let counter = this.counters.get(name);
+    if (counter === undefined) {
+      counter = this.context.stats.counter(name);
+      this.counters.set(name, counter);
+    }
+    return counter;
+  }
+
   private buildFilter(filter: HttpFilterConfig, statPrefix: string): ChainFilter {
     const { context } = this;
     const factory = this.dependencies.httpFilters.get(filter.extension.typeUrl);
@@ -151,10 +163,13 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     const instance = factory.build(filter.extension.config, {
       statPrefix,
       stats: context.stats,
+      counter: (name) => this.counter(name),
+      clusters: this.dependencies.clusters,
+      timers: this.dependencies.timers,
       now: () => context.now(),
       random: () => context.random(),
     });
-    return { name: filter.name, instance };
+    return { name: filter.name, instance, disabled: filter.disabled };
   }
 }
 
