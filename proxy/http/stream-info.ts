@@ -65,6 +65,13 @@ export interface Attempt {
   decision: string;
 }
 
+/** What redirects have led to one request. */
+export interface FollowedRedirects {
+  count: number;
+  /** The routes that redirects of one route led to, by that route's name. */
+  readonly targets: Map<string, Set<string>>;
+}
+
 export class StreamInfo {
   readonly connection: ConnectionInfo;
   /** Wall clock, milliseconds since the epoch. */
@@ -120,6 +127,8 @@ export class StreamInfo {
   /** Filters' dynamic metadata, by namespace. */
   dynamicMetadata: Map<string, { [key: string]: unknown }> | undefined = undefined;
   healthCheck = false;
+  /** Redirects of upstreams that were followed to come here; `undefined`: none. */
+  redirects: FollowedRedirects | undefined = undefined;
   /** A TCP session; `request` is empty. */
   tcp = false;
 

@@ -1,46 +1,26 @@
 /** The connection manager's own part: heads, clocks, refusals, drains. Texts and details compared with Envoy 1.40. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
 import { CONTINUE, STOP } from '../../proxy/filters/http/contract.ts';
 import type { TlsInfo } from '../../proxy/http/connection-info.ts';
-import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { decisionRecord } from '../../proxy/observe/decision-record.ts';
 import { until } from '../upstream/support.ts';
 import {
   Client,
   deadPort,
+  ends,
   get,
-  hostOf,
   managerConfig,
+  opened,
   type ProxyOptions,
   post,
   response,
   send,
-  startProxy,
-  type TestProxy,
-  toCluster,
-  Upstream,
+  start,
 } from './support.ts';
 
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
-
-async function start(
-  options: ProxyOptions = {},
-  answer: ConstructorParameters<typeof Upstream>[0] = () => response(200),
-): Promise<{ proxy: TestProxy; upstream: Upstream }> {
-  const upstream = await new Upstream(answer).listen();
-  const proxy = await startProxy({ routes: hostOf(toCluster('c')), ...options });
-  opened.push(upstream, proxy);
-  proxy.setCluster('c', [upstream.port]);
-  return { proxy, upstream };
-}
-
 const { common } = managerConfig();
-const ends = (proxy: TestProxy) => proxy.log.map((info) => [flagText(info.flags), info.responseCodeDetails]);
 
 const meshTls: TlsInfo = {
   version: 'TLSv1.3',

@@ -1,24 +1,13 @@
 /** Filters that throw where no filter should: the request ends, its neighbours and the process do not. */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { before, beforeEach, test } from 'node:test';
 import type { FilterCallbacks, HttpFilter, HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
 import { CONTINUE, STOP } from '../../proxy/filters/http/contract.ts';
 import { ROUTER_TYPE_URL } from '../../proxy/filters/http/router/router.ts';
 import { tellInternalFaults } from '../../proxy/http/internal-fault.ts';
 import { Timer, TimerWheel } from '../../proxy/timers.ts';
 import { until } from '../upstream/support.ts';
-import {
-  Client,
-  get,
-  hostOf,
-  post,
-  response,
-  send,
-  startProxy,
-  type TestProxy,
-  toCluster,
-  Upstream,
-} from './support.ts';
+import { Client, get, post, send, start } from './support.ts';
 
 let told: string[] = [];
 before(() => tellInternalFaults((message) => told.push(message)));
@@ -80,26 +69,14 @@ const THROWER: HttpFilterFactory = {
   build: () => ({ create: (callbacks) => new Thrower(callbacks) }),
 };
 
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
-
-async function start(): Promise<{ proxy: TestProxy; upstream: Upstream }> {
-  const upstream = await new Upstream(() => response(200)).listen();
-  const proxy = await startProxy({
-    routes: hostOf(toCluster('c')),
-    filters: [THROWER],
-    manager: { httpFilters: [extension('thrower', THROWER.typeUrl), extension('router', ROUTER_TYPE_URL)] },
-  });
-  opened.push(upstream, proxy);
-  proxy.setCluster('c', [upstream.port]);
-  return { proxy, upstream };
-}
+const THROWING = {
+  filters: [THROWER],
+  manager: { httpFilters: [extension('thrower', THROWER.typeUrl), extension('router', ROUTER_TYPE_URL)] },
+};
 
 for (const path of ['/create', '/request-head', '/response-head']) {
   test(`an exception at ${path} is a 500, told once with its stack, and others are served`, async () => {
-    const { proxy, upstream } = await start();
+    const { proxy, upstream } = await start(THROWING);
     const neighbour = new Client(proxy.port);
     neighbour.write(get('/fine'));
     assert.equal((await neighbour.reply()).status, 200);
@@ -117,7 +94,7 @@ for (const path of ['/create', '/request-head', '/response-head']) {
 }
 
 test('an exception at a body is a 500 before the response began, and a reset afterwards', async () => {
-  const { proxy } = await start();
+  const { proxy } = await start(THROWING);
   assert.equal((await send(proxy.port, post('/request-data', 'pay'))).status, 500);
   const client = new Client(proxy.port);
   client.write(get('/response-data'));
@@ -128,13 +105,13 @@ test('an exception at a body is a 500 before the response began, and a reset aft
 });
 
 test('an exception as a request ends takes nothing back', async () => {
-  const { proxy } = await start();
+  const { proxy } = await start(THROWING);
   assert.equal((await send(proxy.port, get('/destroy'))).status, 200);
   assert.equal(told.length, 1);
 });
 
 test('an exception that repeats is told at the first, the tenth and the hundredth time', async () => {
-  const { proxy } = await start();
+  const { proxy } = await start(THROWING);
   const client = new Client(proxy.port);
   for (let i = 0; i < 100; i++) {
     client.write(get('/request-head'));

@@ -2,41 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { after, test } from 'node:test';
-import { flagText } from '../../proxy/observe/access-log/flags.ts';
+import { test } from 'node:test';
 import { until } from '../upstream/support.ts';
-import {
-  Client,
-  get,
-  hostOf,
-  managerConfig,
-  type ProxyOptions,
-  response,
-  send,
-  startProxy,
-  type TestProxy,
-  toCluster,
-  Upstream,
-} from './support.ts';
-
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
-
-async function start(
-  options: ProxyOptions = {},
-  answer: ConstructorParameters<typeof Upstream>[0] = () => response(200),
-): Promise<{ proxy: TestProxy; upstream: Upstream }> {
-  const upstream = await new Upstream(answer).listen();
-  const proxy = await startProxy({ routes: hostOf(toCluster('c')), ...options });
-  opened.push(upstream, proxy);
-  proxy.setCluster('c', [upstream.port]);
-  return { proxy, upstream };
-}
+import { Client, ends, get, managerConfig, opened, response, send, start } from './support.ts';
 
 const { common, http1 } = managerConfig();
-const ends = (proxy: TestProxy) => proxy.log.map((info) => [flagText(info.flags), info.responseCodeDetails]);
 
 test('a head that does not end in time is answered and counted, and is no protocol error', async () => {
   const { proxy } = await start({ manager: { requestHeadersTimeoutMs: 30 } });

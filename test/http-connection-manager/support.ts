@@ -1,12 +1,14 @@
 /** A connection manager on a real socket, with real clusters behind it and upstreams that a test scripts. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { after } from 'node:test';
 import type { HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
 import { ROUTER_TYPE_URL } from '../../proxy/filters/http/router/router.ts';
 import type { NetworkConnection } from '../../proxy/filters/network/contract.ts';
 import { HttpConnectionManagerFactory } from '../../proxy/filters/network/http-connection-manager/manager.ts';
 import type { ConnectionInfo, TlsInfo } from '../../proxy/http/connection-info.ts';
 import type { StreamInfo } from '../../proxy/http/stream-info.ts';
+import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { compileRoutes, type RouteTable } from '../../proxy/route/table.ts';
 import { createTimers, type TimerWheel } from '../../proxy/timers.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
@@ -275,6 +277,27 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
   if (options.routes !== undefined) proxy.setRoutes(options.routes);
   return proxy;
 }
+
+/** What a test file has opened; closed when its tests are over. */
+export const opened: { close(): void }[] = [];
+after(() => {
+  for (const thing of opened) thing.close();
+});
+
+/** A proxy whose cluster `c` is one upstream, which gets everything unless the options have routes of their own. */
+export async function start(
+  options: ProxyOptions = {},
+  answer: ConstructorParameters<typeof Upstream>[0] = () => response(200),
+): Promise<{ proxy: TestProxy; upstream: Upstream }> {
+  const upstream = await new Upstream(answer).listen();
+  const proxy = await startProxy({ routes: hostOf(toCluster('c')), ...options });
+  opened.push(upstream, proxy);
+  proxy.setCluster('c', [upstream.port]);
+  return { proxy, upstream };
+}
+
+/** Flags and details of each finished request. */
+export const ends = (proxy: TestProxy) => proxy.log.map((info) => [flagText(info.flags), info.responseCodeDetails]);
 
 export interface Reply {
   readonly status: number;

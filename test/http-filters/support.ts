@@ -176,6 +176,7 @@ export class FilterRun {
         changes?.(headers);
         this.chain.sendReply({ status, headers }, Buffer.from(body));
       },
+      restart: ({ status }) => this.toDownstream.push(`restart after ${status}`),
       resetStream: (reason) => this.toDownstream.push(`reset ${reason}`),
       pauseRequest: () => {
         this.requestPauses++;

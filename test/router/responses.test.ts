@@ -1,6 +1,6 @@
 /** What the router answers by itself, in Envoy's words, and what it forwards. Bodies and details compared with Envoy 1.40. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { limited } from '../cluster/support.ts';
 import {
@@ -8,6 +8,7 @@ import {
   deadPort,
   get,
   hostOf,
+  opened,
   type ProxyOptions,
   post,
   response,
@@ -19,11 +20,6 @@ import {
 } from '../http-connection-manager/support.ts';
 import { configuration, match, redirect, route, virtualHost } from '../route/build.ts';
 import { until } from '../upstream/support.ts';
-
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
 
 async function proxyTo(
   upstream: Upstream | undefined,

@@ -1,6 +1,6 @@
 /** What is sent again and what is not: counted at the upstream. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import type { RetryPolicy, RouteAction } from '../../xds-client/model/route.ts';
 import { limited } from '../cluster/support.ts';
@@ -12,31 +12,22 @@ import {
   response,
   retryPolicy,
   send,
-  startProxy,
+  start,
   type TestProxy,
   toCluster,
-  Upstream,
+  type Upstream,
 } from '../http-connection-manager/support.ts';
 import { until } from '../upstream/support.ts';
 
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
-
 const KEY_ALLOWED = { metadata: { 'tollway.retry': { idempotency_key: true } } };
 
-async function start(
+async function startRetrying(
   answer: ConstructorParameters<typeof Upstream>[0],
   retry: RetryPolicy,
   parts: Parameters<typeof toCluster>[2] = {},
   changes: Partial<RouteAction> = {},
 ): Promise<{ proxy: TestProxy; upstream: Upstream }> {
-  const upstream = await new Upstream(answer).listen();
-  const proxy = await startProxy({ routes: hostOf(toCluster('c', { retry, ...changes }, parts)) });
-  opened.push(upstream, proxy);
-  proxy.setCluster('c', [upstream.port]);
-  return { proxy, upstream };
+  return start({ routes: hostOf(toCluster('c', { retry, ...changes }, parts)) }, answer);
 }
 
 /** Fails the first `failures` requests and answers the rest. */
@@ -46,7 +37,7 @@ function failing(failures: number, status = 503) {
 }
 
 test('a GET that got a 503 is tried again', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']));
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']));
   const reply = await send(proxy.port, get('/'));
   assert.equal(reply.status, 200);
   assert.equal(upstream.requests.length, 2);
@@ -60,7 +51,7 @@ test('a GET that got a 503 is tried again', async () => {
 });
 
 test('a POST that the application answered with 503 is not sent twice', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx', 'gateway-error', 'reset']));
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx', 'gateway-error', 'reset']));
   const reply = await send(proxy.port, post('/pay', 'amount=5'));
   assert.deepEqual([reply.status, reply.body], [503, 'failed']);
   assert.equal(upstream.requests.length, 1);
@@ -68,7 +59,7 @@ test('a POST that the application answered with 503 is not sent twice', async ()
 });
 
 test('a POST whose connection ended without an answer is not sent twice', async () => {
-  const { proxy, upstream } = await start(
+  const { proxy, upstream } = await startRetrying(
     (_request, socket) => {
       socket.destroy();
       return undefined;
@@ -84,7 +75,7 @@ test('a POST whose connection ended without an answer is not sent twice', async 
 });
 
 test('a POST with an idempotency key is sent again where the route allows it, with the same body', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']), KEY_ALLOWED);
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']), KEY_ALLOWED);
   const reply = await send(proxy.port, post('/pay', 'amount=5', 'idempotency-key: "k1"\r\n'));
   assert.equal(reply.status, 200);
   assert.equal(upstream.requests.length, 2);
@@ -92,13 +83,13 @@ test('a POST with an idempotency key is sent again where the route allows it, wi
 });
 
 test('a POST with an idempotency key is not sent again where the route does not allow it', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']));
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']));
   await send(proxy.port, post('/pay', 'amount=5', 'idempotency-key: "k1"\r\n'));
   assert.equal(upstream.requests.length, 1);
 });
 
 test('a POST that no byte was sent of is tried at another endpoint', async () => {
-  const { proxy, upstream } = await start(failing(0), retryPolicy(['connect-failure'], { numRetries: 3 }));
+  const { proxy, upstream } = await startRetrying(failing(0), retryPolicy(['connect-failure'], { numRetries: 3 }));
   proxy.setCluster('c', [await deadPort(), upstream.port]);
   for (let i = 0; i < 4; i++) {
     const reply = await send(proxy.port, post('/pay', 'amount=5'));
@@ -111,7 +102,7 @@ test('a POST that no byte was sent of is tried at another endpoint', async () =>
 });
 
 test('a body that outgrew the replay buffer goes out once, whole', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']), {
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']), {
     ...KEY_ALLOWED,
     perRequestBufferLimitBytes: 10,
   });
@@ -124,7 +115,7 @@ test('a body that outgrew the replay buffer goes out once, whole', async () => {
 });
 
 test('after the last retry the answer goes through, marked URX', async () => {
-  const { proxy, upstream } = await start(failing(9), retryPolicy(['5xx'], { numRetries: 2 }));
+  const { proxy, upstream } = await startRetrying(failing(9), retryPolicy(['5xx'], { numRetries: 2 }));
   const reply = await send(proxy.port, get('/'));
   assert.equal(reply.status, 503);
   assert.equal(upstream.requests.length, 3);
@@ -133,19 +124,19 @@ test('after the last retry the answer goes through, marked URX', async () => {
 });
 
 test('a cluster without retries to give gives none, and takes back what it gave', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']));
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']));
   proxy.setCluster('c', [upstream.port], { thresholds: limited({ maxRetries: 0 }) });
   assert.equal((await send(proxy.port, get('/'))).status, 503);
   assert.equal(flagText(proxy.log[0]?.flags ?? 0), 'UO');
   assert.equal(proxy.stat('cluster.c.upstream_rq_retry_overflow'), 1);
   proxy.setCluster('c', [upstream.port], { thresholds: limited({ maxRetries: 1 }) });
-  const again = await start(failing(1), retryPolicy(['5xx']));
+  const again = await startRetrying(failing(1), retryPolicy(['5xx']));
   again.proxy.setCluster('c', [again.upstream.port], { thresholds: limited({ maxRetries: 1 }) });
   for (let i = 0; i < 3; i++) assert.equal((await send(again.proxy.port, get('/'))).status, 200);
 });
 
 test('a per-try timeout tries again, and its end is 504 with its own details', async () => {
-  const { proxy, upstream } = await start(() => undefined, retryPolicy(['5xx'], { perTryTimeoutMs: 20 }));
+  const { proxy, upstream } = await startRetrying(() => undefined, retryPolicy(['5xx'], { perTryTimeoutMs: 20 }));
   const reply = await send(proxy.port, get('/'));
   assert.deepEqual([reply.status, reply.body], [504, 'upstream request timeout']);
   assert.equal(upstream.requests.length, 2);
@@ -156,13 +147,16 @@ test('a per-try timeout tries again, and its end is 504 with its own details', a
 });
 
 test('a per-try timeout of a POST is an unknown outcome: no second one', async () => {
-  const { proxy, upstream } = await start(() => undefined, retryPolicy(['5xx', 'reset'], { perTryTimeoutMs: 20 }));
+  const { proxy, upstream } = await startRetrying(
+    () => undefined,
+    retryPolicy(['5xx', 'reset'], { perTryTimeoutMs: 20 }),
+  );
   assert.equal((await send(proxy.port, post('/pay', 'amount=5'))).status, 504);
   assert.equal(upstream.requests.length, 1);
 });
 
 test('nothing is tried again once the response has begun', async () => {
-  const { proxy, upstream } = await start(
+  const { proxy, upstream } = await startRetrying(
     (_request, socket) => {
       socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc', () => socket.destroy());
       return undefined;
@@ -175,7 +169,7 @@ test('nothing is tried again once the response has begun', async () => {
 });
 
 test('the attempt count goes to the upstream and to the downstream where the virtual host asks', async () => {
-  const { proxy, upstream } = await start(failing(1), retryPolicy(['5xx']));
+  const { proxy, upstream } = await startRetrying(failing(1), retryPolicy(['5xx']));
   const config = hostOf(toCluster('c', { retry: retryPolicy(['5xx']) }));
   const [host] = config.virtualHosts;
   assert.ok(host !== undefined);
@@ -190,7 +184,7 @@ test('the attempt count goes to the upstream and to the downstream where the vir
 });
 
 test('a downstream that leaves during the wait ends the request', async () => {
-  const { proxy, upstream } = await start(
+  const { proxy, upstream } = await startRetrying(
     failing(9),
     retryPolicy(['5xx'], { backoff: { baseMs: 60_000, maxMs: 60_000 }, numRetries: 5 }),
   );

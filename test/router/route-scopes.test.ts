@@ -1,7 +1,7 @@
 /** What virtual clusters and named routes count, and what retries and responses are told of them. Compared with Envoy 1.40. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
-import type { Route, RouteConfiguration, VirtualHost } from '../../xds-client/model/route.ts';
+import { test } from 'node:test';
+import type { Route, VirtualHost } from '../../xds-client/model/route.ts';
 import {
   deadPort,
   get,
@@ -10,28 +10,10 @@ import {
   response,
   retryPolicy,
   send,
-  startProxy,
-  type TestProxy,
+  start,
   toCluster,
-  Upstream,
 } from '../http-connection-manager/support.ts';
 import { configuration, match, NO_CHANGES, route, virtualHost } from '../route/build.ts';
-
-const opened: { close(): void }[] = [];
-after(() => {
-  for (const thing of opened) thing.close();
-});
-
-async function start(
-  routes: RouteConfiguration,
-  answer: ConstructorParameters<typeof Upstream>[0] = () => response(200),
-): Promise<{ proxy: TestProxy; upstream: Upstream }> {
-  const upstream = await new Upstream(answer).listen();
-  const proxy = await startProxy({ routes });
-  opened.push(upstream, proxy);
-  proxy.setCluster('c', [upstream.port]);
-  return { proxy, upstream };
-}
 
 const READS: Partial<VirtualHost> = {
   virtualClusters: [
@@ -52,8 +34,9 @@ const counted = (parts: Partial<VirtualHost>, ...routes: readonly Route[]) =>
   configuration([virtualHost('v', ['*'], routes, { ...READS, ...parts })]);
 
 test('a virtual cluster counts the attempts and answers of its requests, the others stand together', async () => {
-  const { proxy } = await start(counted({}, toCluster('c', {}, { statPrefix: 'named' })), (_request, _socket, count) =>
-    response(count === 1 ? 503 : 200),
+  const { proxy } = await start(
+    { routes: counted({}, toCluster('c', {}, { statPrefix: 'named' })) },
+    (_request, _socket, count) => response(count === 1 ? 503 : 200),
   );
   await send(proxy.port, get('/'));
   await send(proxy.port, get('/'));
@@ -73,7 +56,7 @@ test('a virtual cluster counts the attempts and answers of its requests, the oth
 
 test('what a new table does not have any more is not counted any more, what it has goes on', async () => {
   const named = (name: string) => virtualHost(name, [`${name}.test`], [toCluster('c', {}, { statPrefix: 'r' })], READS);
-  const { proxy } = await start(configuration([named('stays'), named('goes')]));
+  const { proxy } = await start({ routes: configuration([named('stays'), named('goes')]) });
   const ask = (host: string) => send(proxy.port, `GET / HTTP/1.1\r\nhost: ${host}.test\r\n\r\n`);
   assert.deepEqual([(await ask('stays')).status, (await ask('goes')).status], [200, 200]);
   const names = ['vcluster.reads.upstream_rq_total', 'vcluster.reads.upstream_rq_200', 'route.r.upstream_rq_total'];
@@ -97,7 +80,7 @@ test('what a new table does not have any more is not counted any more, what it h
 
 test('a virtual cluster counts every try in its total, and none that found no connection', async () => {
   const retry = retryPolicy(['5xx'], { numRetries: 2 });
-  const { proxy } = await start(counted({ retry }, toCluster('c')), (_request, _socket, count) =>
+  const { proxy } = await start({ routes: counted({ retry }, toCluster('c')) }, (_request, _socket, count) =>
     response(count === 1 ? 503 : 200),
   );
   await send(proxy.port, get('/'));
@@ -114,7 +97,7 @@ test('a retry says whether a timeout was the reason, a first attempt says nothin
   const routes = configuration([
     virtualHost('v', ['*'], [toCluster('c')], { retry, includeIsTimeoutRetryHeader: true }),
   ]);
-  const { proxy, upstream } = await start(routes, (_request, _socket, count) => {
+  const { proxy, upstream } = await start({ routes }, (_request, _socket, count) => {
     if (count === 1) return response(503);
     return count === 2 ? undefined : response(200);
   });
@@ -126,7 +109,7 @@ test('a retry says whether a timeout was the reason, a first attempt says nothin
 test('a response header may hold the status that the upstream gave', async () => {
   const add = { name: 'x-code', value: '%RESPONSE_CODE%', action: 'append-or-add', keepEmptyValue: false } as const;
   const routes = hostOf(toCluster('c', {}, { headers: { ...NO_CHANGES, responseAdd: [add] } }));
-  const { proxy } = await start(routes, () => response(201));
+  const { proxy } = await start({ routes }, () => response(201));
   assert.equal((await send(proxy.port, get('/'))).headers['x-code'], '201');
 });
 
@@ -140,7 +123,7 @@ test("a weighted cluster's host goes first and silently, the route rewrites what
     perFilterConfig: {},
   };
   const cluster = { kind: 'weighted', clusters: [weighted], totalWeight: 1, headerName: undefined } as const;
-  const { proxy, upstream } = await start(hostOf(toCluster('c', { cluster })));
+  const { proxy, upstream } = await start({ routes: hostOf(toCluster('c', { cluster })) });
   await send(proxy.port, get('/'));
   assert.match(upstream.requests[0] ?? '', /host: weighted\.test\r\n/);
   assert.doesNotMatch(upstream.requests[0] ?? '', /x-envoy-original-host/);
@@ -151,12 +134,12 @@ test("a weighted cluster's host goes first and silently, the route rewrites what
 });
 
 test('a direct response that was made or moved says where', async () => {
-  const { proxy } = await start(
-    hostOf(
+  const { proxy } = await start({
+    routes: hostOf(
       route('made', match('/made'), { action: { kind: 'direct-response', status: 201, bodyBase64: '' } }),
       route('here', match('/'), { action: { kind: 'direct-response', status: 200, bodyBase64: '' } }),
     ),
-  );
+  });
   assert.equal((await send(proxy.port, get('/made?q=1'))).headers.location, 'http://payment.test/made?q=1');
   assert.equal((await send(proxy.port, get('/here'))).headers.location, undefined);
 });

@@ -12,7 +12,7 @@ import type { AccessLog, AccessLogFilter } from '../model/access-log.ts';
 import type { Balancing } from '../model/cluster.ts';
 import type { Json } from '../model/common.ts';
 import type { HttpConnectionManager, Tracing } from '../model/http-connection-manager.ts';
-import type { PathMatch } from '../model/route.ts';
+import type { PathMatch, RedirectPredicate } from '../model/route.ts';
 import type { TcpProxy } from '../model/tcp-proxy.ts';
 import type { DownstreamTls, TransportSocket, UpstreamTls } from '../model/tls.ts';
 import { type DecodeChecks, NO_CHECKS } from './checks.ts';
@@ -87,6 +87,7 @@ export interface ExtensionResults {
   readonly 'upstream-network-filter': Json;
   readonly 'retry-host-predicate': 'previous-hosts' | 'omit-canary-hosts';
   readonly 'retry-priority': 'previous-priorities';
+  readonly 'internal-redirect-predicate': RedirectPredicate;
   readonly tracer: Tracing['provider'];
   readonly 'path-match': PathMatch;
   /** Whether the request id carries the sampling decision. */

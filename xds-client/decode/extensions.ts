@@ -9,6 +9,7 @@ import { type Extension, type ExtensionTable, support } from './context.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
+import { ALLOW_LISTED_ROUTES, PREVIOUS_ROUTES, SAFE_CROSS_SCHEME } from './internal-redirect.ts';
 import { HTTP_INSPECTOR, TLS_INSPECTOR } from './listener.ts';
 import { LEAST_REQUEST, NO_HASHING, NOT_PROVIDED, RANDOM, ROUND_ROBIN, WRR_LOCALITY } from './load-balancing.ts';
 import { PREVIOUS_HOSTS, PREVIOUS_PRIORITIES } from './retry-policy.ts';
@@ -206,6 +207,7 @@ export const EXTENSIONS: ExtensionTable = {
     ),
   ],
   'retry-priority': [PREVIOUS_PRIORITIES],
+  'internal-redirect-predicate': [PREVIOUS_ROUTES, ALLOW_LISTED_ROUTES, SAFE_CROSS_SCHEME],
   tracer: [
     OPEN_TELEMETRY,
     ...['Zipkin', 'Datadog', 'SkyWalking', 'XRay', 'Lightstep', 'OpenCensus', 'DynamicOt'].map((tracer) =>

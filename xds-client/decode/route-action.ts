@@ -18,7 +18,6 @@ import {
   messages,
   milliseconds,
   number,
-  numbers,
   text,
   textOrNone,
   word,
@@ -26,6 +25,7 @@ import {
   wrappedNumber,
 } from './fields.ts';
 import { decodePerFilterConfig } from './filter-config.ts';
+import { decodeInternalRedirect } from './internal-redirect.ts';
 import { decodeHeaderChanges, decodeRegex, HEADER_CHANGE_FIELDS } from './matcher.ts';
 import { decodeRetryPolicy } from './retry-policy.ts';
 
@@ -57,6 +57,9 @@ support(ACTION, {
     'max_grpc_timeout',
     'grpc_timeout_offset',
     'max_stream_duration',
+    'internal_redirect_policy',
+    'internal_redirect_action',
+    'max_internal_redirects',
   ],
   ignored: {
     metadata_match: SUBSETS,
@@ -66,9 +69,6 @@ support(ACTION, {
     include_vh_rate_limits: RATE_LIMITS,
     hash_policy: 'hashing load balancers are not built; a cluster that asks for one is refused',
     cors: CORS_POLICY,
-    internal_redirect_policy: 'a redirect of the upstream goes to the caller',
-    internal_redirect_action: 'a redirect of the upstream goes to the caller',
-    max_internal_redirects: 'a redirect of the upstream goes to the caller',
     hedge_policy: 'requests are not hedged yet',
   },
   refused: {
@@ -200,7 +200,6 @@ function decodeStreamDuration(action: MessageObject, ctx: DecodeContext) {
 
 /** envoy RouteAction. What does not act yet is in the model all the same. */
 export function decodeForward(action: MessageObject, ctx: DecodeContext): RouteAction {
-  const redirects = message(action, 'internal_redirect_policy');
   const prefixRewrite = textOrNone(action, 'prefix_rewrite');
   const regexRewrite = inside(action, 'regex_rewrite', ctx, (value) => decodeRegexRewrite(value, ctx));
   if (prefixRewrite !== undefined && regexRewrite !== undefined) {
@@ -235,14 +234,7 @@ export function decodeForward(action: MessageObject, ctx: DecodeContext): RouteA
       type: text(upgrade, 'upgrade_type').toLowerCase(),
       enabled: wrappedFlag(upgrade, 'enabled') ?? true,
     })),
-    internalRedirect:
-      redirects === undefined
-        ? undefined
-        : {
-            maxRedirects: wrappedNumber(redirects, 'max_internal_redirects') ?? 1,
-            codes: has(redirects, 'redirect_response_codes') ? numbers(redirects, 'redirect_response_codes') : [302],
-            allowCrossScheme: flag(redirects, 'allow_cross_scheme_redirect'),
-          },
+    internalRedirect: decodeInternalRedirect(action, ctx),
   };
 }
 

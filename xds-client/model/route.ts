@@ -77,6 +77,24 @@ export interface RegexRewrite {
   readonly substitution: string;
 }
 
+/** What the route that a redirect leads to has to be. */
+export type RedirectPredicate =
+  /** None that a redirect of this route has led to before. */
+  | { readonly kind: 'previous-routes' }
+  | { readonly kind: 'allow-listed-routes'; readonly names: readonly string[] }
+  /** Not https for a caller that came by http. */
+  | { readonly kind: 'safe-cross-scheme' };
+
+/** envoy InternalRedirectPolicy: redirects of the upstream that are followed here. */
+export interface InternalRedirect {
+  readonly maxRedirects: number;
+  readonly codes: readonly number[];
+  readonly predicates: readonly RedirectPredicate[];
+  readonly allowCrossScheme: boolean;
+  /** Lower case. Of the redirect, into the next request. */
+  readonly headersToCopy: readonly string[];
+}
+
 /** The `route` action. */
 export interface RouteAction {
   readonly kind: 'route';
@@ -121,9 +139,8 @@ export interface RouteAction {
     readonly traceSampled: boolean | undefined;
   }[];
   readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
-  readonly internalRedirect:
-    | { readonly maxRedirects: number; readonly codes: readonly number[]; readonly allowCrossScheme: boolean }
-    | undefined;
+  /** `undefined`: redirects of the upstream go to the caller. */
+  readonly internalRedirect: InternalRedirect | undefined;
 }
 
 export interface RedirectAction {

@@ -22,7 +22,6 @@ export interface ChainFilter {
 
 /** What the chain needs of the connection manager's stream beyond the response's end. */
 export interface ChainOwner extends ResponseSink {
-  clearRouteCache(): void;
   /** The most specific first: weighted cluster, route, virtual host, table; those that say something. */
   perRouteConfigs(filterName: string): readonly ExtensionConfig[];
   /** A filter has thrown: the request ends here. */
@@ -143,6 +142,15 @@ export class ChainRun implements RequestSink, ResponseSink {
     if (this.over || this.replying) return;
     this.endRequest();
     this.owner.sendLocalReply(status, body, details, changes, grpcStatus);
+  }
+
+  restart(response: ResponseHead, body: readonly Buffer[], trailers: HeaderMap | undefined): void {
+    for (; this.requestPauses > 0; this.requestPauses--) this.owner.resumeRequest();
+    this.owner.restart(response, body, trailers);
+  }
+
+  clearRouteCache(): void {
+    this.owner.clearRouteCache();
   }
 
   /** Sends the local reply that the connection manager made through the filters. `body` may be empty. */

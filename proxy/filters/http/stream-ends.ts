@@ -47,6 +47,13 @@ export interface ResponseSink {
     changes?: (headers: HeaderMap) => void,
     grpcStatus?: number,
   ): void;
+  /**
+   * Begins the request anew with the head as it is now, in the place of this one, which is over without an answer of its
+   * own. All of the request has come: `body` and `trailers` are what is left of it.
+   */
+  restart(response: ResponseHead, body: readonly Buffer[], trailers: HeaderMap | undefined): void;
+  /** The route is to be matched again: the head has changed. */
+  clearRouteCache(): void;
   /** Ends the stream after its head was sent. Flags and details are in `info` already. */
   resetStream(reason: ResetReason): void;
   /** Backpressure: no request data until `resumeRequest`. Calls nest by count. */

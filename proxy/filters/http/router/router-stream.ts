@@ -22,6 +22,7 @@ import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
 import { type AttemptOwner, UpstreamAttempt } from './attempt.ts';
 import { answerDirectly } from './direct-answer.ts';
+import { becomesGet, followRedirect } from './internal-redirect.ts';
 import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
 import { RequestAccounts } from './request-accounts.ts';
 import { rewriteRequest, setAuthority } from './request-rewrite.ts';
@@ -32,6 +33,8 @@ import { RouterStat } from './stats.ts';
 
 const {
   retry_or_shadow_abandoned: ABANDONED,
+  upstream_internal_redirect_failed_total: REDIRECT_FAILED,
+  upstream_internal_redirect_succeeded_total: REDIRECT_SUCCEEDED,
   upstream_rq_per_try_idle_timeout: PER_TRY_IDLE_TIMEOUT,
   upstream_rq_per_try_timeout: PER_TRY_TIMEOUT,
   upstream_rq_retry_success: RETRY_SUCCESS,
@@ -65,7 +68,9 @@ export class RouterStream
   /** The last attempt took longer than one may. */
   private timedOut = false;
 
-  /** Received and either not sent yet or kept for another attempt. */
+  /** The whole request may be sent again: by a retry, or to where a redirect leads. */
+  private keeps = false;
+  /** Received and either not sent yet or kept. */
   private body: Buffer[] | undefined = undefined;
   private bodyBytes = 0;
   private bodyLimit = 0;
@@ -134,8 +139,8 @@ export class RouterStream
     if (this.over || this.cluster === undefined) return;
     const attempt = this.attempt;
     const stream = attempt?.stream;
-    if (this.retry !== undefined && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
-    if (stream === undefined || this.retry !== undefined) {
+    if (this.keeps && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
+    if (stream === undefined || this.keeps) {
       // Nobody waits for the rest of a request whose response is complete.
       if (attempt?.over === true && this.responseStarted) return;
       this.body ??= [];
@@ -197,6 +202,7 @@ export class RouterStream
         this.hostSelectionMaxAttempts = policy.hostSelectionMaxAttempts;
       }
     }
+    this.keeps = retry !== undefined || action.internalRedirect !== undefined;
     const { decision } = this.matched as MatchedRoute;
     this.bodyLimit =
       decision.route.perRequestBufferLimitBytes ??
@@ -273,7 +279,7 @@ export class RouterStream
     let writable = stream.sendHead(this.head as RequestHead, last && pieces === 0);
     if (body !== undefined && pieces > 0) {
       // What is not kept for a replay is let go now: from here on data goes straight through.
-      if (this.retry === undefined) this.dropBody();
+      if (!this.keeps) this.dropBody();
       for (let i = 0; i < pieces && !attempt.over; i++) {
         const end = last && i === pieces - 1;
         if (end) attempt.requestSent = true;
@@ -323,6 +329,7 @@ export class RouterStream
       } else if (this.retries !== undefined && this.retries.made > 0) this.count(RETRY_SUCCESS);
       this.retries?.release();
     }
+    if (this.action?.internalRedirect?.codes.includes(status) && this.redirected(attempt, head, known)) return;
     this.recordAnswer(attempt, known, status);
     this.countCode(status);
     // The time counts from the end of the request: an answer before it took none.
@@ -336,8 +343,9 @@ export class RouterStream
     info.responseCodeDetails = Details.viaUpstream;
     this.plan?.changeResponse(headers, info);
     this.responseStarted = true;
-    if (this.retry !== undefined) {
-      this.retry = undefined;
+    this.retry = undefined;
+    if (this.keeps) {
+      this.keeps = false;
       if (attempt.stream !== undefined) this.dropBody();
     }
     if (end) this.upstreamDone(now);
@@ -488,9 +496,34 @@ export class RouterStream
   /** The body outgrew what may be kept: it goes out once, whole, and never in part a second time. */
   private giveUpReplay(): void {
     this.retry = undefined;
+    this.keeps = false;
     this.retries?.release();
     this.cluster?.stats.inc(ABANDONED);
     if (this.attempt?.stream !== undefined) this.dropBody();
+  }
+
+  /** Follows a redirect of the upstream where the route wants it and all of the request is here. True: this one is over. */
+  private redirected(attempt: UpstreamAttempt, response: ResponseHead, known: AttemptClass): boolean {
+    const { sink, router } = this;
+    const { decision } = this.matched as MatchedRoute;
+    const { internalRedirect } = this.action as RouteAction;
+    const head = this.head as RequestHead;
+    const cluster = this.cluster as ClusterHandle;
+    const whole = this.requestEnded && this.keeps && internalRedirect !== undefined;
+    if (!whole || !followRedirect(internalRedirect, decision.route.name, head, response, sink, router)) {
+      cluster.stats.inc(REDIRECT_FAILED);
+      return false;
+    }
+    cluster.stats.inc(REDIRECT_SUCCEEDED);
+    this.recordAnswer(attempt, known, response.status);
+    this.endSpan(attempt);
+    const dropped = becomesGet(head, response.status);
+    const body = dropped || this.body === undefined ? [] : this.body;
+    const trailers = dropped ? undefined : this.trailers;
+    this.updatePause();
+    this.end();
+    sink.restart(response, body, trailers);
+    return true;
   }
 
   // Ends.

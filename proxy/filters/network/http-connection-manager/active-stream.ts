@@ -64,6 +64,8 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   private headSent = false;
   private replying = false;
   private over = false;
+  /** The request in whose place a redirect has put another: what the codec still says is for that one. */
+  private successor: ActiveStream | undefined = undefined;
 
   constructor(connection: HttpConnection, stream: ServerStream, info: StreamInfo, ended: boolean) {
     super(connection, info);
@@ -118,10 +120,12 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     }
     if (this.refusePath()) return;
     settleAuthority(head, config, this.connection.localPort);
-    info.clientAddress = mutateRequest(head, this.connection, manager, table?.config.internalOnlyHeaders ?? []);
+    // What a redirect leads to has been through this: it must not stand in `x-forwarded-for` twice.
+    if (info.redirects === undefined)
+      info.clientAddress = mutateRequest(head, this.connection, manager, table?.config.internalOnlyHeaders ?? []);
     info.requestId = head.headers.get('x-request-id');
     if (manager.tracer !== undefined) info.trace = manager.tracer.start(head, info);
-    this.startClocks(end);
+    this.startClocks(this.requestEnded);
     if (head.protocol !== undefined && !this.mayUpgrade(head.protocol)) {
       manager.stats.inc(RQ_WS_ON_NON_WS);
       this.sendLocalReply(403, '', 'upgrade_failed');
@@ -191,7 +195,10 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   }
 
   onReset(reason: ResetReason): void {
-    if (this.over) return;
+    if (this.over) {
+      this.successor?.onReset(reason);
+      return;
+    }
     const { info } = this;
     if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
     else if (reason === 'remote-reset') info.flags |= ResponseFlag.DownstreamRemoteReset;
@@ -203,7 +210,10 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   }
 
   onDrain(): void {
-    if (this.over) return;
+    if (this.over) {
+      this.successor?.onDrain();
+      return;
+    }
     this.touch();
     this.sink?.onDownstreamDrain();
   }
@@ -235,6 +245,8 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   clearRouteCache(): void {
     this.isMatched = false;
     this.matched = undefined;
+    this.info.virtualHost = undefined;
+    this.info.route = undefined;
   }
 
   perRouteConfigs(filterName: string): readonly ExtensionConfig[] {
@@ -327,6 +339,34 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     this.manager.stats.inc(RQ_TX_RESET);
     this.finish(true);
     this.stream.reset(reason);
+  }
+
+  restart(response: ResponseHead, body: readonly Buffer[], trailers: HeaderMap | undefined): void {
+    if (this.over || this.headSent) return;
+    const { info, connection } = this;
+    // As in Envoy, this one is told of as a request to where it leads.
+    info.originalPath = info.request.path;
+    info.response = response;
+    info.responseCodeDetails = 'internal_redirect';
+    this.finish(false);
+    const next = connection.reopen(this.stream, info);
+    this.successor = next;
+    next.replay(body, trailers);
+  }
+
+  /** A request that has come whole, with what of its body is kept. */
+  private replay(body: readonly Buffer[], trailers: HeaderMap | undefined): void {
+    this.start(body.length === 0 && trailers === undefined);
+    try {
+      const last = body.length - 1;
+      for (let i = 0; i <= last && !this.over && !this.replying; i++)
+        this.sink?.onRequestData(body[i] as Buffer, i === last && trailers === undefined);
+      if (trailers === undefined || this.over || this.replying) return;
+      this.info.requestTrailers = trailers;
+      this.sink?.onRequestTrailers(trailers);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   pauseRequest(): void {

@@ -222,13 +222,7 @@ export class HttpConnection
   // ServerConnectionHandler, from the codec.
 
   onRequest(stream: ServerStream, head: RequestHead, end: boolean): ServerStreamHandler {
-    const { manager } = this;
-    const { maxRequestsPerConnection } = manager.config.common;
-    this.requests++;
-    if (maxRequestsPerConnection && this.requests >= maxRequestsPerConnection) {
-      if (this.requests === maxRequestsPerConnection) manager.stats.inc(CX_MAX_REQUESTS);
-      this.codec?.drain();
-    }
+    this.countRequest();
     const active = this.open(stream, head, end);
     active.start(end);
     return active;
@@ -254,6 +248,26 @@ export class HttpConnection
   private unknownHead(version: 11 | 20): RequestHead {
     const scheme = this.encrypted ? 'https' : 'http';
     return { method: '', path: '', authority: '', scheme, version, protocol: undefined, headers: new HeaderMap() };
+  }
+
+  /** The request that a redirect leads to: on the stream of the one before, which has come whole. */
+  reopen(stream: ServerStream, before: StreamInfo): ActiveStream {
+    this.countRequest();
+    const active = this.open(stream, before.request, true);
+    const { info } = active;
+    info.redirects = before.redirects;
+    info.clientAddress = before.clientAddress;
+    info.requestBodyBytes = before.requestBodyBytes;
+    return active;
+  }
+
+  private countRequest(): void {
+    const { manager } = this;
+    const { maxRequestsPerConnection } = manager.config.common;
+    this.requests++;
+    if (!maxRequestsPerConnection || this.requests < maxRequestsPerConnection) return;
+    if (this.requests === maxRequestsPerConnection) manager.stats.inc(CX_MAX_REQUESTS);
+    this.codec?.drain();
   }
 
   private open(stream: ServerStream, head: RequestHead, end: boolean): ActiveStream {
