@@ -13,7 +13,7 @@ import { LineQueue } from './observe/access-log/queue.ts';
 import { WorkerStats } from './observe/stats/worker-stats.ts';
 import { SpanQueue } from './observe/tracing/queue.ts';
 import { WorkerTracerFactory } from './observe/tracing/tracer.ts';
-import { HTTP_FILTERS, NETWORK_FILTERS } from './registry.ts';
+import { httpFilter, NETWORK_FILTERS } from './registry.ts';
 import { createRequestIds } from './request-id.ts';
 import { HeaderTest } from './route/header-match.ts';
 import { RouteDirectory } from './route-directory.ts';
@@ -140,7 +140,7 @@ export class DataPlane {
       routeTables: this.routes,
       accessLogs,
       tracers,
-      httpFilters: new Map(HTTP_FILTERS.map((factory) => [factory.typeUrl, factory])),
+      httpFilters: { get: httpFilter },
       timers,
       nodeAddress: nodeAddress(),
       wallClock: Date.now,

@@ -1,11 +1,26 @@
 /**
  * The one list of filters, by type URL. A new one is its folder, a line here, a decoder line in
  * xds-client/decode/extensions.ts and a test. The connection manager, its router and the TCP proxy are built in: they
- * have models of their own.
+ * have models of their own. A filter's code is loaded by the first listener that has it: most have few, and a start is
+ * mostly loading.
  */
+import { createRequire } from 'node:module';
 import type { HttpFilterFactory } from './filters/http/contract.ts';
 import type { ExtensionFilterFactory } from './filters/network/contract.ts';
 
-export const HTTP_FILTERS: readonly HttpFilterFactory[] = [];
+const require = createRequire(import.meta.url);
+const HTTP = 'envoy.extensions.filters.http';
+
+export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Map([
+  [
+    `${HTTP}.buffer.v3.Buffer`,
+    () => (require('./filters/http/buffer/buffer.ts') as typeof import('./filters/http/buffer/buffer.ts')).BUFFER,
+  ],
+]);
+
+/** The HTTP filter whose configuration has that type; `undefined`: there is none. */
+export function httpFilter(typeUrl: string): HttpFilterFactory | undefined {
+  return HTTP_FILTERS.get(typeUrl)?.();
+}
 
 export const NETWORK_FILTERS: readonly ExtensionFilterFactory[] = [];

@@ -146,6 +146,7 @@ test('more than may wait is 413, or stops the reading where the filter says so',
     'data Payload Too Large end',
   ]);
   assert.equal(it.destroyed, true);
+  assert.deepEqual(it.tooLarge, ['request']);
 
   let callbacks: FilterCallbacks | undefined;
   const paused = filter((given) => {
@@ -171,6 +172,7 @@ test('more of a response than may wait is 500, and a reset once its head has gon
   late.respond(ok(), 'abcd');
   assert.deepEqual(late.toDownstream, ['head 200', 'reset local-reset']);
   assert.equal(late.info.responseCodeDetails, 'response_payload_too_large');
+  assert.deepEqual(late.tooLarge, ['response']);
 });
 
 test('a limit of its own is a filter’s, and no other’s', () => {

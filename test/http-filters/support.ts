@@ -62,6 +62,8 @@ export class FilterRun {
   /** How often the router was told to go on. */
   drains = 0;
   error: unknown = undefined;
+  /** What was more than may wait. */
+  readonly tooLarge: ('request' | 'response')[] = [];
   destroyed = false;
   routeCacheCleared = 0;
   now = 0;
@@ -157,6 +159,7 @@ export class FilterRun {
       failed: (error) => {
         this.error = error;
       },
+      tooLarge: (request) => this.tooLarge.push(request ? 'request' : 'response'),
       sendInformational: (head) => this.toDownstream.push(`informational ${head.status}`),
       sendHead: (head, end) => {
         this.responseHead = head;

@@ -6,6 +6,7 @@
 
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
 import { type Extension, type ExtensionTable, support } from './context.ts';
+import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
@@ -51,6 +52,7 @@ function rawBuffer(): Extension<{ readonly kind: 'raw' }> {
 export const EXTENSIONS: ExtensionTable = {
   'http-filter': [
     ROUTER,
+    BUFFER,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.Cors`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     ignored('envoy.filters.http.grpc_stats', `${HTTP}.grpc_stats.v3.FilterConfig`, OBSERVES),
@@ -61,7 +63,6 @@ export const EXTENSIONS: ExtensionTable = {
     refused('envoy.filters.http.ext_authz', `${HTTP}.ext_authz.v3.ExtAuthz`, GUARDS),
     refused('envoy.filters.http.local_ratelimit', `${HTTP}.local_ratelimit.v3.LocalRateLimit`, GUARDS),
     refused('envoy.filters.http.ratelimit', `${HTTP}.ratelimit.v3.RateLimit`, GUARDS),
-    refused('envoy.filters.http.buffer', `${HTTP}.buffer.v3.Buffer`, GUARDS),
     refused(
       'envoy.filters.http.wasm',
       `${HTTP}.wasm.v3.Wasm`,
@@ -76,6 +77,7 @@ export const EXTENSIONS: ExtensionTable = {
     ),
   ],
   'http-filter-route': [
+    BUFFER_ROUTE,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.CorsPolicy`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBACPerRoute`, GUARDS),

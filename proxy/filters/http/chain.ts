@@ -26,6 +26,8 @@ export interface ChainOwner extends ResponseSink {
   perRouteConfigs(filterName: string): readonly ExtensionConfig[];
   /** A filter has thrown: the request ends here. */
   failed(error: unknown): void;
+  /** More than the limit waits, of the request or of the response: for the statistics. */
+  tooLarge(request: boolean): void;
 }
 
 /** Makes the last sink, the router's stream, given its response's end. */
@@ -280,6 +282,7 @@ class RequestPort implements LanePort<RequestHead> {
   }
 
   overflow(): void {
+    this.run.owner.tooLarge(true);
     this.run.sendLocalReply(413, 'Payload Too Large', 'request_payload_too_large');
   }
 
@@ -341,6 +344,7 @@ class ResponsePort implements LanePort<ResponseHead> {
 
   overflow(): void {
     const { run } = this;
+    run.owner.tooLarge(false);
     if (run.response.headDone) {
       run.info.responseCodeDetails = 'response_payload_too_large';
       run.owner.resetStream('local-reset');

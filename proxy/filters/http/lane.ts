@@ -153,9 +153,9 @@ export class Lane<Head> {
       }
       if (status === undefined || status === CONTINUE || resumed) {
         if (gate === undefined || !gate.holds) continue;
-        gate.add(chunk, end);
-        if (gate.shut && status !== undefined) this.open(index, gate);
-        else this.measure(gate);
+        // What the filter waited for counts too, though it goes on at once.
+        this.hold(gate, chunk, end);
+        if (gate.shut && status !== undefined && !port.halted) this.open(index, gate);
       } else this.shut(index, status, chunk, end);
       return;
     }

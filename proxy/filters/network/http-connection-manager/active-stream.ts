@@ -36,11 +36,13 @@ const {
   DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH: RQ_REDIRECTED_PATH,
   DOWNSTREAM_RQ_RX_RESET: RQ_RX_RESET,
   DOWNSTREAM_RQ_TIMEOUT: RQ_TIMEOUT,
+  DOWNSTREAM_RQ_TOO_LARGE: RQ_TOO_LARGE,
   DOWNSTREAM_RQ_TOTAL: RQ_TOTAL,
   DOWNSTREAM_RQ_TX_RESET: RQ_TX_RESET,
   DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE: RQ_WS_ON_NON_WS,
   DOWNSTREAM_FLOW_CONTROL_PAUSED_READING_TOTAL: PAUSED,
   DOWNSTREAM_FLOW_CONTROL_RESUMED_READING_TOTAL: RESUMED,
+  RS_TOO_LARGE,
 } = ManagerStat;
 
 /** A stream that lives shorter and is reset by its downstream was not meant to be answered. */
@@ -252,6 +254,10 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   perRouteConfigs(filterName: string): readonly ExtensionConfig[] {
     const matched = this.matchedRoute();
     return matched === undefined ? [] : routeConfigsOf(matched, filterName);
+  }
+
+  tooLarge(request: boolean): void {
+    this.manager.stats.inc(request ? RQ_TOO_LARGE : RS_TOO_LARGE);
   }
 
   sendInformational(head: ResponseHead): void {

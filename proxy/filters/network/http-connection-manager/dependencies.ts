@@ -6,6 +6,11 @@ import type { TimerWheel } from '../../../timers.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
 import type { HttpFilterFactory } from '../../http/contract.ts';
 
+/** HTTP filters by the type of their configuration, without `type.googleapis.com/`. The router is not among them. */
+export interface HttpFilters {
+  get(typeUrl: string): HttpFilterFactory | undefined;
+}
+
 /** The worker's route tables by name (RDS). Read once a request, so that an update applies at once. */
 export interface RouteTables {
   get(name: string): RouteTable | undefined;
@@ -17,8 +22,7 @@ export interface ManagerDependencies {
   readonly accessLogs: AccessLogFactory;
   /** `undefined`: no tracing at all. */
   readonly tracers: TracerFactory | undefined;
-  /** By type URL, without `type.googleapis.com/`. The router is not among them. */
-  readonly httpFilters: ReadonlyMap<string, HttpFilterFactory>;
+  readonly httpFilters: HttpFilters;
   readonly timers: TimerWheel;
   /** The machine's own address, for `x-forwarded-for` where the client is on loopback. */
   readonly nodeAddress: string;
