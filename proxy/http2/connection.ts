@@ -30,6 +30,7 @@ import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { Keepalive } from './keepalive.ts';
 import type { Http2CodecOptions } from './options.ts';
+import { QueuedFrames } from './queued-frames.ts';
 import { Http2Stat } from './stats.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -94,8 +95,8 @@ export abstract class Http2Connection {
   private windowUpdates = 0;
   private openedStreams = 0;
   private dataFramesSent = 0;
-  private framesQueued = 0;
-  private controlFramesQueued = 0;
+  private readonly queuedFrames: QueuedFrames;
+  private readonly queuedControlFrames: QueuedFrames;
 
   constructor(transport: Transport, options: Http2CodecOptions, isServer: boolean) {
     this.transport = transport;
@@ -106,6 +107,8 @@ export abstract class Http2Connection {
     this.decoder = new HpackDecoder(limits.headerTableSize);
     this.encoder = new HpackEncoder(limits.headerTableSize);
     this.receiveWindow = limits.connectionWindow;
+    this.queuedFrames = new QueuedFrames(limits.maxOutboundFrames);
+    this.queuedControlFrames = new QueuedFrames(limits.maxOutboundControlFrames);
     this.maxBlock = Math.max(64 * 1024, options.maxHeadersBytes + FRAME_SIZE);
     if (!isServer) {
       this.prefaceAt = PREFACE.length;
@@ -644,8 +647,6 @@ export abstract class Http2Connection {
 
   writable(): void {
     this.out.drained();
-    this.framesQueued = 0;
-    this.controlFramesQueued = 0;
     for (const stream of this.streams.values()) if (!this.out.blocked) stream.drained();
   }
 
@@ -751,27 +752,16 @@ export abstract class Http2Connection {
   // Guards: frames that the peer makes us queue and does not read.
 
   private countFrame(): void {
-    if (++this.framesQueued <= this.options.limits.maxOutboundFrames) return;
-    if (this.allWritten()) return;
+    if (this.queuedFrames.add(this.out, this.transport)) return;
     this.options.stats.inc(Http2Stat.outbound_flood);
     this.fail(Fault.outbound);
   }
 
   private countControl(): void {
     this.countFrame();
-    if (++this.controlFramesQueued <= this.options.limits.maxOutboundControlFrames || this.over) return;
-    if (this.allWritten()) return;
+    if (this.over || this.queuedControlFrames.add(this.out, this.transport)) return;
     this.options.stats.inc(Http2Stat.outbound_control_flood);
     this.fail(Fault.outboundControl);
-  }
-
-  /** Frames are counted since the transport was last seen empty: it is asked when a limit is reached. */
-  private allWritten(): boolean {
-    this.out.flush();
-    if (this.transport.writableLength > 0) return false;
-    this.framesQueued = 0;
-    this.controlFramesQueued = 0;
-    return true;
   }
 
   // Ends.

@@ -49,9 +49,15 @@ export class BinaryTransport implements Transport {
   ended = false;
   paused = false;
   accepts = true;
+  /** The peer does not read: what is written stays in `writableLength`. */
+  holds = false;
+  /** As TLS does, it takes what it is given after `write` has returned. */
+  takesLate = false;
 
   write(data: Uint8Array): boolean {
     this.#written.push(Buffer.from(data));
+    if (this.holds) this.writableLength += data.length;
+    if (this.takesLate) this.writableLength = data.length;
     return this.accepts;
   }
   /** What was written since the last call. */

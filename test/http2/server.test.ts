@@ -362,8 +362,9 @@ describe('floods', () => {
     it(`ends a connection that sends ${what} and does not read the answers`, () => {
       const server = new Server();
       server.receive(headers(1, true, ...GET));
-      server.transport.writableLength = 1;
-      assert.equal(flood(server, one, 1001), 'GOAWAY 1 11');
+      server.transport.take();
+      server.transport.holds = true;
+      assert.equal(flood(server, one, 1063), 'GOAWAY 1 11');
       assert.equal(server.stats.named('outbound_control_flood'), 1);
     });
   }
@@ -373,11 +374,18 @@ describe('floods', () => {
     assert.equal(flood(server, frame(6, 0, 0, '12345678'), 3000), 'PING ack');
   });
 
+  it('keeps a busy connection whose transport is never seen empty', () => {
+    const server = new Server();
+    server.transport.takesLate = true;
+    assert.equal(flood(server, frame(6, 0, 0, '12345678'), 30_000), 'PING ack');
+  });
+
   it('ends a connection that makes us reset streams and does not read', () => {
     const server = new Server({ maxConcurrentStreams: 0 });
     server.receive();
-    server.transport.writableLength = 1;
-    for (let id = 1; id < 2100; id += 2) server.receive(headers(id, true, ...GET));
+    server.transport.take();
+    server.transport.holds = true;
+    for (let id = 1; id < 2200; id += 2) server.receive(headers(id, true, ...GET));
     assert.match(server.frames().at(-1) ?? '', /^GOAWAY \d+ 11$/);
     assert.equal(server.requests.length, 0);
   });
