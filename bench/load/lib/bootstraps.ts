@@ -9,6 +9,8 @@ export interface HttpProxyWish {
   readonly upstreamPort: number;
   readonly tlsIn?: boolean;
   readonly tlsOut?: boolean;
+  /** HTTP/2 on both sides: by prior knowledge, or by ALPN where there is TLS. */
+  readonly http2?: boolean;
   /** Access log to a file, statistics, and this percentage of traces. */
   readonly telemetry?: { readonly logPath: string; readonly tracePercent: number; readonly collectorPort: number };
   readonly extraClusters?: readonly object[];
@@ -27,7 +29,7 @@ export function httpProxy(stage: Stage, wish: HttpProxyWish): object {
           filter_chains: [
             {
               filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager(wish) }],
-              ...(wish.tlsIn === true ? { transport_socket: downstreamTls(stage) } : {}),
+              ...(wish.tlsIn === true ? { transport_socket: downstreamTls(stage, wish) } : {}),
             },
           ],
         },
@@ -38,7 +40,8 @@ export function httpProxy(stage: Stage, wish: HttpProxyWish): object {
           circuit_breakers: {
             thresholds: [{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000 }],
           },
-          ...(wish.tlsOut === true ? { transport_socket: upstreamTls(stage) } : {}),
+          ...(wish.tlsOut === true ? { transport_socket: upstreamTls(stage, wish) } : {}),
+          ...(wish.http2 === true ? { typed_extension_protocol_options: HTTP2_OPTIONS } : {}),
         },
         ...(wish.telemetry === undefined ? [] : [cluster('collector', wish.telemetry.collectorPort)]),
         ...(wish.extraClusters ?? []),
@@ -46,6 +49,13 @@ export function httpProxy(stage: Stage, wish: HttpProxyWish): object {
     },
   };
 }
+
+const HTTP2_OPTIONS = {
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+    '@type': type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+    explicit_http_config: { http2_protocol_options: {} },
+  },
+};
 
 function manager(wish: HttpProxyWish): object {
   const { telemetry } = wish;
@@ -140,8 +150,9 @@ function cluster(name: string, port: number): object {
   };
 }
 
-function common(stage: Stage): object {
+function common(stage: Stage, wish: HttpProxyWish): object {
   return {
+    ...(wish.http2 === true ? { alpn_protocols: ['h2'] } : {}),
     tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
     tls_certificates: [
       { certificate_chain: { filename: stage.certs.cert }, private_key: { filename: stage.certs.key } },
@@ -153,24 +164,24 @@ function common(stage: Stage): object {
   };
 }
 
-function downstreamTls(stage: Stage): object {
+function downstreamTls(stage: Stage, wish: HttpProxyWish): object {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
       '@type': type('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
       require_client_certificate: true,
-      common_tls_context: common(stage),
+      common_tls_context: common(stage, wish),
     },
   };
 }
 
-function upstreamTls(stage: Stage): object {
+function upstreamTls(stage: Stage, wish: HttpProxyWish): object {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
       '@type': type('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'),
       sni: 'bench.test',
-      common_tls_context: common(stage),
+      common_tls_context: common(stage, wish),
     },
   };
 }

@@ -1,9 +1,11 @@
-/** The load generators: wrk for saturation, oha for a fixed rate and for client certificates. */
+/** The load generators: wrk for saturation, oha for a fixed rate and for client certificates, h2load for HTTP/2, the bench's own for gRPC. */
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import type { GrpcLoad } from '../http2/grpc-client.ts';
 import { LOAD_CORE } from './stage.ts';
 
 const OHA = join(resolve(import.meta.dirname, '../../..'), '.peers/oha/bin/oha');
+const GRPC_CLIENT = join(import.meta.dirname, '../http2/grpc-client.ts');
 
 export interface LoadResult {
   readonly requests: number;
@@ -31,10 +33,13 @@ export interface LoadWish {
   readonly tls?: Tls;
   readonly method?: 'GET' | 'POST';
   readonly body?: string;
+  /** HTTP/2 with that many streams a connection; `grpc`: calls, or messages on streams that stay, instead of plain requests. */
+  readonly http2?: { readonly streams: number; readonly grpc?: GrpcLoad['kind'] };
 }
 
 /** Runs the load and returns its figures. Throws when the generator itself fails. */
 export async function load(wish: LoadWish): Promise<LoadResult> {
+  if (wish.http2 !== undefined) return wish.http2.grpc === undefined ? h2load(wish) : grpc(wish);
   return wish.tls === undefined && wish.rate === undefined && wish.body === undefined ? wrk(wish) : oha(wish);
 }
 
@@ -65,6 +70,38 @@ async function wrk(wish: LoadWish): Promise<LoadResult> {
     p99: at('99'),
     p999: Number.NaN,
   };
+}
+
+const NO_LATENCY = { p50: Number.NaN, p90: Number.NaN, p99: Number.NaN, p999: Number.NaN };
+
+async function h2load(wish: LoadWish): Promise<LoadResult> {
+  const { connections, seconds, http2, url } = wish;
+  const shape = ['-t', '1', '-c', String(connections), '-m', String(http2?.streams ?? 1), '-D', String(seconds)];
+  return readH2load(await output('h2load', [...shape, url]));
+}
+
+/** What `h2load -D` printed. Throws when it is something else. */
+export function readH2load(text: string): LoadResult {
+  const requests = /requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded/.exec(text);
+  const perSecond = /, ([\d.]+) req\/s/.exec(text)?.[1];
+  if (requests === null || perSecond === undefined) throw new Error(`h2load printed no figures:\n${text}`);
+  const [total, succeeded] = [Number(requests[1]), Number(requests[3])];
+  return { requests: succeeded, failed: total - succeeded, perSecond: Number(perSecond), ...NO_LATENCY };
+}
+
+async function grpc(wish: LoadWish): Promise<LoadResult> {
+  const { tls, connections, seconds, http2 } = wish;
+  if (tls === undefined) throw new Error('the gRPC rows are measured over mTLS');
+  const load: GrpcLoad = {
+    kind: http2?.grpc ?? 'unary',
+    port: Number(new URL(wish.url).port),
+    connections,
+    streams: http2?.streams ?? 1,
+    seconds,
+    tls,
+  };
+  const text = await output(process.execPath, [GRPC_CLIENT], { BENCH_LOAD: JSON.stringify(load) });
+  return { ...(JSON.parse(text) as Pick<LoadResult, 'requests' | 'failed' | 'perSecond'>), ...NO_LATENCY };
 }
 
 function milliseconds(match: RegExpExecArray | null): number {
@@ -104,9 +141,16 @@ async function oha(wish: LoadWish): Promise<LoadResult> {
   };
 }
 
-function output(command: string, args: readonly string[]): Promise<string> {
+function output(
+  command: string,
+  args: readonly string[],
+  env: { readonly [name: string]: string } = {},
+): Promise<string> {
   return new Promise((done, fail) => {
-    const child = spawn('taskset', ['-c', String(LOAD_CORE), command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('taskset', ['-c', String(LOAD_CORE), command, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     let out = '';
     let errors = '';
     child.stdout.on('data', (chunk: Buffer) => {

@@ -3,7 +3,7 @@ import type { HttpProxyWish } from './bootstraps.ts';
 import { type LoadWish, load } from './generators.ts';
 import { type PeerName, type StartedPeer, startPeer } from './peers.ts';
 import { cpuMicros, residentBytes, stop } from './processes.ts';
-import type { Figures, Session } from './row.ts';
+import type { Session } from './row.ts';
 import { freePort, type Stage } from './stage.ts';
 
 /** Once a peer: long enough for what compiles while it runs. */
@@ -17,8 +17,33 @@ export async function wishWithPorts(stage: Stage, wish: WishWithoutPorts): Promi
     ...wish,
     port: await freePort(),
     adminPort: await freePort(),
-    upstreamPort: wish.tlsOut === true ? stage.tlsPort : stage.plainPort,
+    upstreamPort: upstreamOf(stage, wish),
   };
+}
+
+function upstreamOf(stage: Stage, { http2, tlsOut }: WishWithoutPorts): number {
+  if (http2 === true) return tlsOut === true ? stage.http2TlsPort : stage.http2Port;
+  return tlsOut === true ? stage.tlsPort : stage.plainPort;
+}
+
+/** A rate for every peer of a row: half of what saturated Envoy in the row's first round. */
+export class HalfOfEnvoy {
+  private perSecond: number | undefined;
+
+  saturated(peer: PeerName, perSecond: number): void {
+    if (peer === 'envoy') this.perSecond ??= Math.round(perSecond / 2);
+  }
+
+  /** `undefined` before Envoy was measured. */
+  get rate(): number | undefined {
+    return this.perSecond;
+  }
+}
+
+export interface Saturation extends Pick<LoadWish, 'connections' | 'http2'> {
+  readonly path: string;
+  /** Requests a second at which latency is measured; without it, it is not. */
+  readonly rate?: number | HalfOfEnvoy;
 }
 
 /** Saturates one proxy (closed loop) and gives CPU a request, requests a second and memory; then latency at `rate`. */
@@ -26,20 +51,25 @@ export async function saturate(
   peer: PeerName,
   stage: Stage,
   wish: WishWithoutPorts,
-  options: { readonly connections: number; readonly path: string; readonly rate: number; readonly quick: boolean },
+  { connections, path, rate, http2 }: Saturation,
+  quick: boolean,
 ): Promise<Session> {
   const ports = await wishWithPorts(stage, wish);
   const started = await startPeer(peer, stage, ports);
   const scheme = wish.tlsIn === true ? 'https' : 'http';
   const base = {
-    url: `${scheme}://localhost:${ports.port}${options.path}`,
-    connections: options.connections,
+    url: `${scheme}://localhost:${ports.port}${path}`,
+    connections,
+    ...(http2 === undefined ? {} : { http2 }),
     ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
   };
-  return warm(peer, base, options.quick, {
-    measure: async (quick) => {
-      const closed = await cpuOf(peer, [started], base, quick);
-      const open = await checked(peer, { ...base, rate: options.rate, seconds: quick ? 1 : SECONDS });
+  return warm(peer, base, quick, {
+    measure: async (short) => {
+      const closed = await cpuOf(peer, [started], base, short);
+      if (rate instanceof HalfOfEnvoy) rate.saturated(peer, closed.perSecond);
+      const perSecond = rate instanceof HalfOfEnvoy ? rate.rate : rate;
+      if (perSecond === undefined) return closed;
+      const open = await checked(peer, { ...base, rate: perSecond, seconds: short ? 1 : SECONDS });
       return { ...closed, p50Ms: open.p50, p99Ms: open.p99, p999Ms: open.p999 };
     },
     close: () => stop(started.process),
@@ -62,19 +92,21 @@ export async function warm(
   }
 }
 
-/** CPU microseconds a request over all `started` proxies. */
+/** CPU microseconds a request over all `started` proxies, and how busy they kept their core. */
 export async function cpuOf(
   peer: PeerName,
   started: readonly StartedPeer[],
   wish: Omit<LoadWish, 'seconds'>,
   quick: boolean,
-): Promise<Figures> {
+): Promise<{ readonly cpuMicros: number; readonly perSecond: number; readonly busy: number; readonly rssMb: number }> {
   const before = sum(started, cpuMicros);
-  const result = await checked(peer, { ...wish, seconds: quick ? 1 : SECONDS });
+  const seconds = quick ? 1 : SECONDS;
+  const result = await checked(peer, { ...wish, seconds });
   const spent = sum(started, cpuMicros) - before;
   return {
     cpuMicros: spent / result.requests,
     perSecond: result.perSecond,
+    busy: spent / 1e6 / seconds,
     rssMb: sum(started, residentBytes) / 2 ** 20,
   };
 }

@@ -1,10 +1,9 @@
 /** The proxies that are measured: how each is started on a row's wish. */
 import { existsSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type HttpProxyWish, httpProxy } from './bootstraps.ts';
 import { type Measured, startPinned } from './processes.ts';
-import { isUp, PROXY_CORE, type Stage, until } from './stage.ts';
+import { isUp, PROXY_CORE, type Stage, tcpOpen, until } from './stage.ts';
 
 export type PeerName = 'tollway' | 'envoy' | 'haproxy' | 'nginx';
 
@@ -50,16 +49,6 @@ async function adminReady(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function tcpOpen(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.on('error', () => done(false));
-  });
 }
 
 const starters: {
@@ -111,9 +100,10 @@ function writeBootstrap(stage: Stage, wish: HttpProxyWish): string {
 function writeHaproxy(stage: Stage, wish: HttpProxyWish): string {
   const path = join(stage.folder, `haproxy-${wish.port}.cfg`);
   const both = join(stage.folder, 'both.pem');
-  const bind = wish.tlsIn === true ? ` ssl crt ${both} ca-file ${stage.certs.ca} verify required` : '';
-  const server =
-    wish.tlsOut === true ? ` ssl crt ${both} ca-file ${stage.certs.ca} verify required sni str(bench.test)` : '';
+  const tls = `ssl crt ${both} ca-file ${stage.certs.ca} verify required${wish.http2 === true ? ' alpn h2' : ''}`;
+  const bind = wish.tlsIn === true ? ` ${tls}` : '';
+  const prior = wish.http2 === true ? ' proto h2' : '';
+  const server = wish.tlsOut === true ? ` ${tls} sni str(bench.test)` : prior;
   writeFileSync(
     path,
     `global

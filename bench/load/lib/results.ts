@@ -27,6 +27,7 @@ export interface Results {
 const LABELS: { readonly [figure: string]: string } = {
   cpuMicros: 'CPU µs a request',
   perSecond: 'requests/s at saturation',
+  busy: 'share of its core in use',
   p50Ms: 'p50 ms',
   p99Ms: 'p99 ms',
   p999Ms: 'p99.9 ms',

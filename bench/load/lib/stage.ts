@@ -1,6 +1,6 @@
 /** What every measurement stands on: certificates, upstreams on a core of their own, free ports. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DevCa } from '../../../certs/source/dev-ca.ts';
@@ -16,6 +16,9 @@ export interface Stage {
   readonly plainPort: number;
   /** The same over TLS with a required client certificate. */
   readonly tlsPort: number;
+  /** HTTP/2 by prior knowledge, and over TLS with a required client certificate: 100 bytes, or a gRPC echo. */
+  readonly http2Port: number;
+  readonly http2TlsPort: number;
   readonly certs: { readonly ca: string; readonly cert: string; readonly key: string };
   close(): Promise<void>;
 }
@@ -39,18 +42,26 @@ export async function setStage(): Promise<Stage> {
   writeFileSync(join(folder, 'both.pem'), `${leaf.chain}\n${leaf.key}`, { mode: 0o600 });
   const plainPort = await freePort();
   const tlsPort = await freePort();
+  const http2Port = await freePort();
+  const http2TlsPort = await freePort();
   const upstream = startUpstream(folder, plainPort, tlsPort, certs);
+  const { args, env } = http2Server({ http2Port, http2TlsPort, certs });
+  const http2 = startPinned('http2-upstream', LOAD_CORE, process.execPath, args, env);
   await until(
     () => isUp(plainPort),
     () => upstream.output(),
   );
+  await until(() => tcpOpen(http2TlsPort), http2.output);
   return {
     folder,
     plainPort,
     tlsPort,
+    http2Port,
+    http2TlsPort,
     certs,
     close: async () => {
       await stop(upstream);
+      await stop(http2);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -78,6 +89,23 @@ http {
   return startPinned('upstream', LOAD_CORE, 'nginx', ['-c', config], { PATH: `${process.env.PATH}:/usr/sbin` });
 }
 
+/** Arguments and environment of the upstream of the HTTP/2 rows. */
+export function http2Server({ http2Port, http2TlsPort, certs }: Pick<Stage, 'http2Port' | 'http2TlsPort' | 'certs'>): {
+  readonly args: readonly string[];
+  readonly env: { readonly [name: string]: string };
+} {
+  return {
+    args: [join(import.meta.dirname, '../http2/server.ts')],
+    env: {
+      BENCH_H2_PORT: String(http2Port),
+      BENCH_H2_TLS_PORT: String(http2TlsPort),
+      BENCH_CA: certs.ca,
+      BENCH_CERT: certs.cert,
+      BENCH_KEY: certs.key,
+    },
+  };
+}
+
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
@@ -98,6 +126,16 @@ export async function isUp(port: number): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+export function tcpOpen(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.on('error', () => done(false));
+  });
 }
 
 /** Polls `look` every 5 ms for at most 20 s; returns the milliseconds it took. */
