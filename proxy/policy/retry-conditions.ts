@@ -157,7 +157,11 @@ function headersSayAnything(headers: HeaderMap): boolean {
 }
 
 function mergeHeaders(base: CompiledRetry, headers: HeaderMap): CompiledRetry {
-  let on = base.on | bitsOf(headers.get('x-envoy-retry-on')) | bitsOf(headers.get('x-envoy-retry-grpc-on'));
+  // Each header has the words of its own protocol.
+  let on =
+    base.on |
+    (bitsOf(headers.get('x-envoy-retry-on')) & ~ANY_GRPC) |
+    (bitsOf(headers.get('x-envoy-retry-grpc-on')) & ANY_GRPC);
   const codes = new Set(base.statusCodes);
   for (const word of words(headers.get('x-envoy-retriable-status-codes'))) {
     if (/^\d{3}$/.test(word)) codes.add(Number(word));

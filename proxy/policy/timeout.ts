@@ -19,9 +19,11 @@ export function parseGrpcTimeout(value: string): number | undefined {
 /** Writes a `grpc-timeout` in the finest unit that fits 8 digits. */
 export function formatGrpcTimeout(ms: number): string {
   if (ms < 100_000_000) return `${Math.max(0, Math.round(ms))}m`;
-  const seconds = Math.ceil(ms / 1000);
+  const seconds = Math.floor(ms / 1000);
   if (seconds < 100_000_000) return `${seconds}S`;
-  return `${Math.min(99_999_999, Math.ceil(seconds / 60))}M`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 100_000_000) return `${minutes}M`;
+  return `${Math.min(99_999_999, Math.floor(minutes / 60))}H`;
 }
 
 /** Reads and removes a millisecond header. */

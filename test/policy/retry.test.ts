@@ -177,6 +177,12 @@ test('the request headers add conditions, count and codes, and are taken off', (
   assert.equal(headers.size, 0);
 });
 
+test('each of the two headers has the words of its own protocol', () => {
+  const words = (name: string) => retryForRequest(undefined, request(fields([name, '5xx,unavailable'])))?.on;
+  assert.equal(words('x-envoy-retry-on'), RetryOn.ServerError);
+  assert.equal(words('x-envoy-retry-grpc-on'), RetryOn.GrpcUnavailable);
+});
+
 test('a request that does not carry what the policy asks for is not retried', () => {
   const match = {
     name: 'x-idempotent',

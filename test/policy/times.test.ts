@@ -80,6 +80,12 @@ test('grpc-timeout is read in every unit and refused when it is malformed', () =
   );
 });
 
+test('a long time is written in the unit that it fits', () => {
+  assert.equal(formatGrpcTimeout(100_000_000), '100000S');
+  assert.equal(formatGrpcTimeout(99_999_999 * 60_000), '99999999M');
+  assert.equal(formatGrpcTimeout(99_999_999 * 3_600_000), '99999999H');
+});
+
 test('a per-try timeout that would outlast the whole is no timeout', () => {
   const retry = retryPolicy(['5xx'], { perTryTimeoutMs: 100 });
   assert.equal(perTryTimeout(retry, fields(), 1000), 100);

@@ -21,15 +21,18 @@ const NAMES = [
   'Unauthenticated',
 ];
 
+/** What Envoy says of a status that is no number. */
+const NO_STATUS = -1;
+
 export function isGrpcRequest(info: StreamInfo): boolean {
   const type = info.request.headers.get('content-type');
-  return type !== undefined && /^application\/grpc(?:[+;]|$)/.test(type);
+  return type !== undefined && /^application\/grpc(?:\+|$)/.test(type);
 }
 
 /** The status; for a response without one, what gRPC makes of the HTTP status. `undefined`: no response. */
 export function grpcStatusOf(info: StreamInfo): number | undefined {
   const text = info.responseTrailers?.get('grpc-status') ?? info.response?.headers.get('grpc-status');
-  if (text !== undefined) return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  if (text !== undefined) return /^\d{1,9}$/.test(text) ? Number(text) : NO_STATUS;
   return info.response === undefined ? undefined : fromHttp(info.response.status);
 }
 

@@ -75,6 +75,12 @@ export class Retries {
     const { owner } = this;
     const { head, info, cluster, priority, keyAllowed } = this.request;
     this.release();
+    if (this.left === 0) {
+      info.flags |= ResponseFlag.UpstreamRetryLimitExceeded;
+      owner.count(RETRY_LIMIT);
+      owner.record(attempt, known, outcome, `not retried: all ${this.made} retries are used`);
+      return false;
+    }
     const repeat = mayRepeat(known, {
       method: head.method,
       idempotent: isIdempotent(head.method),
@@ -83,12 +89,6 @@ export class Retries {
     });
     if (!repeat.retry) {
       owner.record(attempt, known, outcome, `not retried: ${repeat.reason}`);
-      return false;
-    }
-    if (this.left === 0) {
-      info.flags |= ResponseFlag.UpstreamRetryLimitExceeded;
-      owner.count(RETRY_LIMIT);
-      owner.record(attempt, known, outcome, `not retried: all ${this.made} retries are used`);
       return false;
     }
     this.left--;

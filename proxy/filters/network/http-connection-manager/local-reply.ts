@@ -69,7 +69,9 @@ export class LocalReplies {
       break;
     }
     if (format !== undefined) body = format(info, { localReplyBody: body });
-    if (isGrpc(request)) return toGrpc(head, body, grpcStatus);
+    // A JSON format ends its line; a header's value does not.
+    if (isGrpc(request))
+      return toGrpc(head, contentType === 'application/json' ? body.replace(/\n$/, '') : body, grpcStatus);
     if (body !== '') {
       head.headers.set('content-length', String(Buffer.byteLength(body)));
       if (!head.headers.has('content-type')) head.headers.add('content-type', contentType);
@@ -132,12 +134,12 @@ export function grpcStatusOfHttp(status: number): number {
   }
 }
 
-/** gRPC's `grpc-message`: printable ASCII but `%` stays. */
+/** gRPC's `grpc-message`: printable ASCII but `%` stays, and as in Envoy `~` does not. */
 function percentEncode(text: string): string {
   let out = '';
   for (const byte of Buffer.from(text)) {
     out +=
-      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+      byte >= 0x20 && byte < 0x7e && byte !== 0x25
         ? String.fromCharCode(byte)
         : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
