@@ -16,6 +16,13 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
     `${HTTP}.buffer.v3.Buffer`,
     () => (require('./filters/http/buffer/buffer.ts') as typeof import('./filters/http/buffer/buffer.ts')).BUFFER,
   ],
+  [
+    `${HTTP}.header_mutation.v3.HeaderMutation`,
+    () =>
+      (
+        require('./filters/http/header-mutation/header-mutation.ts') as typeof import('./filters/http/header-mutation/header-mutation.ts')
+      ).HEADER_MUTATION,
+  ],
 ]);
 
 /** The HTTP filter whose configuration has that type; `undefined`: there is none. */

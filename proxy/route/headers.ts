@@ -80,7 +80,7 @@ function written<C>(addition: Addition<C>, headers: HeaderMap, context: C): stri
 }
 
 /** Fields are bytes, one a character: what configuration wrote in UTF-8 goes out in UTF-8. */
-function latin1(text: string): string {
+export function latin1(text: string): string {
   for (let i = 0; i < text.length; i++) {
     if (text.charCodeAt(i) > 127) return String.fromCharCode(...new TextEncoder().encode(text));
   }

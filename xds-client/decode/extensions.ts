@@ -7,6 +7,7 @@
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
 import { type Extension, type ExtensionTable, support } from './context.ts';
 import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
+import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
@@ -53,6 +54,7 @@ export const EXTENSIONS: ExtensionTable = {
   'http-filter': [
     ROUTER,
     BUFFER,
+    HEADER_MUTATION,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.Cors`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     ignored('envoy.filters.http.grpc_stats', `${HTTP}.grpc_stats.v3.FilterConfig`, OBSERVES),
@@ -78,6 +80,7 @@ export const EXTENSIONS: ExtensionTable = {
   ],
   'http-filter-route': [
     BUFFER_ROUTE,
+    HEADER_MUTATION_ROUTE,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.CorsPolicy`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBACPerRoute`, GUARDS),

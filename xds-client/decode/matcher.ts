@@ -102,11 +102,12 @@ const APPEND_ACTIONS: { readonly [action: string]: HeaderAppendAction } = {
 };
 
 /** Headers that routing itself depends on: Envoy lets no configuration touch them. */
-function isProtected(name: string): boolean {
+export function isProtected(name: string): boolean {
   return name.startsWith(':') || name === 'host';
 }
 
-function decodeHeaderToAdd(option: MessageObject, ctx: DecodeContext): HeaderToAdd {
+/** envoy HeaderValueOption. */
+export function decodeHeaderToAdd(option: MessageObject, ctx: DecodeContext): HeaderToAdd {
   const header = message(option, 'header');
   const name = text(header, 'key').toLowerCase();
   if (isProtected(name)) ctx.error(':-prefixed or host headers may not be modified', 'header.key');

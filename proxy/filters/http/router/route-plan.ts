@@ -6,13 +6,13 @@ import type { Json } from '../../../../xds-client/model/common.ts';
 import type { RetryPolicy, WeightedCluster } from '../../../../xds-client/model/route.ts';
 import type { HeaderMap } from '../../../http/headers.ts';
 import type { StreamInfo } from '../../../http/stream-info.ts';
+import { compileValue } from '../../../observe/access-log/header-value.ts';
 import { allowsIdempotencyKey } from '../../../policy/idempotency.ts';
 import { type CompiledRetry, type CompileHeaders, compileRetry } from '../../../policy/retry-conditions.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
 import { HeaderMutation, headerLevels } from '../../../route/headers.ts';
 import type { RouteDecision } from '../../../route/table.ts';
 import type { MatchedRoute } from '../stream-ends.ts';
-import { compileValue } from './header-value.ts';
 
 export class RoutePlan {
   readonly retryPolicy: RetryPolicy | undefined;

@@ -7,10 +7,10 @@ import { HeaderMap, type RequestHead, type ResponseHead } from '../../../http/he
 import type { StreamInfo } from '../../../http/stream-info.ts';
 import { compileFilter, type FilterTools, type LogPredicate } from '../../../observe/access-log/filter.ts';
 import { compileFormat, type Formatter } from '../../../observe/access-log/format.ts';
+import { compileValue } from '../../../observe/access-log/header-value.ts';
 import { compileLogFormat } from '../../../observe/access-log/logger.ts';
 import { HeaderMutation } from '../../../route/headers.ts';
 import { isGrpc } from '../../../route/match.ts';
-import { compileValue } from '../../http/router/header-value.ts';
 
 export interface LocalReply {
   readonly head: ResponseHead;
