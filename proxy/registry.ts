@@ -23,6 +23,11 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
         require('./filters/http/header-mutation/header-mutation.ts') as typeof import('./filters/http/header-mutation/header-mutation.ts')
       ).HEADER_MUTATION,
   ],
+  [
+    `${HTTP}.grpc_web.v3.GrpcWeb`,
+    () =>
+      (require('./filters/http/grpc-web/grpc-web.ts') as typeof import('./filters/http/grpc-web/grpc-web.ts')).GRPC_WEB,
+  ],
 ]);
 
 /** The HTTP filter whose configuration has that type; `undefined`: there is none. */

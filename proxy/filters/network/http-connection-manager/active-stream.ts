@@ -11,6 +11,7 @@ import { HeaderMap as Headers } from '../../../http/headers.ts';
 import { internalFault } from '../../../http/internal-fault.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
+import { isGrpc } from '../../../route/match.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import { chooseCluster } from '../../../route/weighted.ts';
 import { type ChainOwner, ChainRun, filtersFor } from '../../http/chain.ts';
@@ -57,6 +58,8 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   readonly stream: ServerStream;
   private sink: RequestSink | undefined = undefined;
   private chain: ChainRun | undefined = undefined;
+  /** The request was gRPC when it came, whatever filters have made of it; `undefined`: no filter could. */
+  private grpc: boolean | undefined = undefined;
   private routes: RouteTable | undefined = undefined;
   private matched: MatchedRoute | undefined = undefined;
   private isMatched = false;
@@ -141,6 +144,7 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     const filters = manager.filters.length === 0 ? manager.filters : filtersFor(this, manager.filters);
     if (filters.length === 0) this.sink = manager.router.create(this);
     else {
+      this.grpc = isGrpc(head);
       this.chain = new ChainRun(this, filters, manager.bufferLimitBytes, manager.makeTerminal);
       this.sink = this.chain;
     }
@@ -311,8 +315,8 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     this.replying = true;
     if (info.cluster === undefined) this.noteCluster();
     const reply = manager.localReplies.make(
-      info.request,
       info,
+      this.grpc ?? isGrpc(info.request),
       status,
       body,
       (headers) => this.editReply(headers, changes),

@@ -3,14 +3,14 @@
  * headers; a gRPC request gets its status as a trailers-only response (gRPC over HTTP/2, "Responses").
  */
 import type { HttpConnectionManager, LocalReplyMapper } from '../../../../xds-client/model/http-connection-manager.ts';
-import { HeaderMap, type RequestHead, type ResponseHead } from '../../../http/headers.ts';
+import { grpcMessage, grpcStatusOfHttp } from '../../../http/grpc.ts';
+import { HeaderMap, type ResponseHead } from '../../../http/headers.ts';
 import type { StreamInfo } from '../../../http/stream-info.ts';
 import { compileFilter, type FilterTools, type LogPredicate } from '../../../observe/access-log/filter.ts';
 import { compileFormat, type Formatter } from '../../../observe/access-log/format.ts';
 import { compileValue } from '../../../observe/access-log/header-value.ts';
 import { compileLogFormat } from '../../../observe/access-log/logger.ts';
 import { HeaderMutation } from '../../../route/headers.ts';
-import { isGrpc } from '../../../route/match.ts';
 
 export interface LocalReply {
   readonly head: ResponseHead;
@@ -39,11 +39,12 @@ export class LocalReplies {
   }
 
   /**
-   * Builds the reply. `changes` run first and may add headers; `info.response` is set, because mappers look at it.
+   * Builds the reply. `changes` run first and may add headers; `info.response` is set, because mappers look at it. `grpc`:
+   * the request is, and so is the reply.
    */
   make(
-    request: RequestHead,
     info: StreamInfo,
+    grpc: boolean,
     status: number,
     text: string,
     changes: ((headers: HeaderMap) => void) | undefined,
@@ -70,8 +71,7 @@ export class LocalReplies {
     }
     if (format !== undefined) body = format(info, { localReplyBody: body });
     // A JSON format ends its line; a header's value does not.
-    if (isGrpc(request))
-      return toGrpc(head, contentType === 'application/json' ? body.replace(/\n$/, '') : body, grpcStatus);
+    if (grpc) return toGrpc(head, contentType === 'application/json' ? body.replace(/\n$/, '') : body, grpcStatus);
     if (body !== '') {
       head.headers.set('content-length', String(Buffer.byteLength(body)));
       if (!head.headers.has('content-type')) head.headers.add('content-type', contentType);
@@ -108,42 +108,9 @@ function toGrpc(head: ResponseHead, body: string, grpcStatus: number | undefined
   const { headers } = head;
   headers.set('content-type', 'application/grpc');
   headers.set('grpc-status', String(grpcStatus ?? grpcStatusOfHttp(head.status)));
-  if (body !== '') headers.set('grpc-message', percentEncode(body));
+  if (body !== '') headers.set('grpc-message', grpcMessage(Buffer.from(body)));
   head.status = 200;
   return { head, body: '' };
-}
-
-/** doc/http-grpc-status-mapping.md of gRPC, as Envoy maps local replies. */
-export function grpcStatusOfHttp(status: number): number {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
-}
-
-/** gRPC's `grpc-message`: printable ASCII but `%` stays, and as in Envoy `~` does not. */
-function percentEncode(text: string): string {
-  let out = '';
-  for (const byte of Buffer.from(text)) {
-    out +=
-      byte >= 0x20 && byte < 0x7e && byte !== 0x25
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return out;
 }
 
 /** What `ProtocolFault.status` may be, in Envoy's words. */
