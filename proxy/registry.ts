@@ -28,6 +28,12 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
     () =>
       (require('./filters/http/grpc-web/grpc-web.ts') as typeof import('./filters/http/grpc-web/grpc-web.ts')).GRPC_WEB,
   ],
+  [
+    `${HTTP}.grpc_stats.v3.FilterConfig`,
+    () =>
+      (require('./filters/http/grpc-stats/grpc-stats.ts') as typeof import('./filters/http/grpc-stats/grpc-stats.ts'))
+        .GRPC_STATS,
+  ],
 ]);
 
 /** The HTTP filter whose configuration has that type; `undefined`: there is none. */

@@ -3,6 +3,7 @@
  * decision record and statistics. One object a request: every member is set in the constructor so that its shape never
  * changes. Times are `performance.now()` milliseconds; 0 means not reached.
  */
+import type { Json } from '../../xds-client/model/common.ts';
 import type { Endpoint } from '../../xds-client/model/endpoint.ts';
 import type { Route, VirtualHost } from '../../xds-client/model/route.ts';
 import type { RequestTrace } from '../observe/tracing/contract.ts';
@@ -72,6 +73,15 @@ export interface FollowedRedirects {
   readonly targets: Map<string, Set<string>>;
 }
 
+/** What a filter keeps of a request for those who write about it: `%FILTER_STATE(name)%`. */
+export interface FilterState {
+  readonly stateName: string;
+  /** As one text (`PLAIN`). */
+  stateText(): string;
+  /** As a message: its fields by their proto names, or by those of proto's JSON (`TYPED` within JSON, within text). */
+  stateFields(protoNames: boolean): { readonly [field: string]: Json };
+}
+
 export class StreamInfo {
   readonly connection: ConnectionInfo;
   /** Wall clock, milliseconds since the epoch. */
@@ -126,6 +136,8 @@ export class StreamInfo {
   trace: RequestTrace | undefined = undefined;
   /** Filters' dynamic metadata, by namespace. */
   dynamicMetadata: Map<string, { [key: string]: unknown }> | undefined = undefined;
+  /** What filters keep of it; few, so a list. */
+  filterState: FilterState[] | undefined = undefined;
   healthCheck = false;
   /** Redirects of upstreams that were followed to come here; `undefined`: none. */
   redirects: FollowedRedirects | undefined = undefined;

@@ -2,6 +2,7 @@
 import type { Fraction } from '../../xds-client/model/common.ts';
 import type { QueryParameterMatch, RouteMatch } from '../../xds-client/model/route.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
+import { isGrpcType } from '../http/grpc-type.ts';
 import type { RequestHead } from '../http/headers.ts';
 import { HeaderTest } from './header-match.ts';
 import { FullMatchRegex } from './regex.ts';
@@ -128,8 +129,7 @@ export function inFraction(fraction: Fraction, random: number): boolean {
 
 /** `application/grpc`, alone or with a `+suffix`. */
 export function isGrpc(head: RequestHead): boolean {
-  const type = head.headers.get('content-type');
-  return type?.startsWith('application/grpc') === true && (type.length === 16 || type.charCodeAt(16) === 43);
+  return isGrpcType(head.headers.get('content-type'));
 }
 
 /** The path without query. */

@@ -40,12 +40,44 @@ function trailersPart(trailers: HeaderMap): Part {
   return `trailers ${trailers.names.map((name, i) => `${name}=${trailers.values[i]}`).join(' ')}`;
 }
 
+/** What the requests of one test share: the filters, built once, what they count, and the clock. */
+interface Worker {
+  readonly stats: MainStats;
+  readonly timers: TimerWheel;
+  readonly clock: { now: number };
+  readonly filters: readonly ChainFilter[];
+}
+
+function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
+  const clock = { now: 0 };
+  const stats = new MainStats();
+  const timers = new TimerWheel({ now: () => clock.now, wakeAt: () => undefined });
+  const context: FilterContext = {
+    statPrefix: 'http.test.',
+    stats,
+    counter: (name) => stats.counter(name),
+    clusters: options.clusters ?? { get: () => undefined },
+    timers,
+    now: () => clock.now,
+    random: options.random ?? (() => 0),
+  };
+  const filters = setups.map(
+    ({ factory, config, disabled }): ChainFilter => ({
+      name: factory.name,
+      instance: factory.build(config ?? {}, context),
+      disabled: disabled ?? false,
+    }),
+  );
+  return { stats, timers, clock, filters };
+}
+
 /** One request's run through filters, with a clock that only the test moves. */
 export class FilterRun {
   readonly info: StreamInfo;
   readonly chain: ChainRun;
-  readonly stats = new MainStats();
-  readonly timers: TimerWheel;
+  private readonly worker: Worker;
+  private readonly setups: readonly FilterSetup[];
+  private readonly options: RunOptions;
   /** What the router was given. */
   readonly toUpstream: Part[] = [];
   /** What the downstream was given. */
@@ -66,30 +98,35 @@ export class FilterRun {
   readonly tooLarge: ('request' | 'response')[] = [];
   destroyed = false;
   routeCacheCleared = 0;
-  now = 0;
 
-  constructor(setups: readonly FilterSetup[], options: RunOptions = {}) {
-    const first = options.head ?? requestHead();
-    this.info = new StreamInfo(connection(), first, 0, 0);
-    this.timers = new TimerWheel({ now: () => this.now, wakeAt: () => undefined });
-    const context: FilterContext = {
-      statPrefix: 'http.test.',
-      stats: this.stats,
-      counter: (name) => this.stats.counter(name),
-      clusters: options.clusters ?? { get: () => undefined },
-      timers: this.timers,
-      now: () => this.now,
-      random: options.random ?? (() => 0),
-    };
-    const filters = setups.map(
-      ({ factory, config, disabled }): ChainFilter => ({
-        name: factory.name,
-        instance: factory.build(config ?? {}, context),
-        disabled: disabled ?? false,
-      }),
-    );
+  constructor(setups: readonly FilterSetup[], options: RunOptions = {}, worker: Worker = build(setups, options)) {
+    this.setups = setups;
+    this.options = options;
+    this.worker = worker;
+    this.info = new StreamInfo(connection(), options.head ?? requestHead(), 0, 0);
     const owner = this.owner(setups, options.route);
-    this.chain = new ChainRun(owner, filtersFor(owner, filters), options.limitBytes ?? 1024, () => this.router());
+    this.chain = new ChainRun(owner, filtersFor(owner, worker.filters), options.limitBytes ?? 1024, () =>
+      this.router(),
+    );
+  }
+
+  /** Another request to the same filters; by default like the first. */
+  again(head?: RequestHead): FilterRun {
+    const first = this.options.head ?? requestHead();
+    const next = head ?? { ...first, headers: first.headers.clone() };
+    return new FilterRun(this.setups, { ...this.options, head: next }, this.worker);
+  }
+
+  get stats(): MainStats {
+    return this.worker.stats;
+  }
+
+  get timers(): TimerWheel {
+    return this.worker.timers;
+  }
+
+  get now(): number {
+    return this.worker.clock.now;
   }
 
   stat(name: string): number {
@@ -119,7 +156,7 @@ export class FilterRun {
 
   /** Moves the clock. */
   advance(ms: number): void {
-    this.now += ms;
+    this.worker.clock.now += ms;
     this.timers.advance();
   }
 

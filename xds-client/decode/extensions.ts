@@ -7,6 +7,7 @@
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
 import { type Extension, type ExtensionTable, support } from './context.ts';
 import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
+import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
@@ -59,7 +60,7 @@ export const EXTENSIONS: ExtensionTable = {
     GRPC_WEB,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.Cors`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
-    ignored('envoy.filters.http.grpc_stats', `${HTTP}.grpc_stats.v3.FilterConfig`, OBSERVES),
+    GRPC_STATS,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'io.istio.http.peer_metadata.Config', EXCHANGES),
     refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBAC`, GUARDS),

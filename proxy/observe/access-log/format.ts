@@ -29,7 +29,7 @@ type Piece = string | Operator;
 
 /** Compiles text. The error names the operator that is unknown or malformed. */
 export function compileFormat(text: string, options: FormatOptions = {}): Compiled {
-  const pieces = parse(text, options);
+  const pieces = parse(text, { ...options, inText: true });
   if (!Array.isArray(pieces)) return pieces;
   const absent = options.omitEmpty === true ? '' : '-';
   const only = pieces[0];
@@ -132,9 +132,12 @@ function compileLeaf(format: string, options: FormatOptions, errors: string[]): 
   }
   const [only] = pieces;
   if (pieces.length === 1 && typeof only === 'function') return (info, extra) => jsonText(only(info, extra));
-  const absent = options.omitEmpty === true ? '' : '-';
-  const text = joined(pieces, absent);
-  return (info, extra) => quoted(text(info, extra));
+  const compiled = compileFormat(format, options);
+  if ('error' in compiled) {
+    errors.push(compiled.error);
+    return () => undefined;
+  }
+  return (info, extra) => quoted(compiled.format(info, extra));
 }
 
 function jsonText(value: Value): string | undefined {

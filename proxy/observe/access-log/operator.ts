@@ -14,6 +14,8 @@ export interface FormatExtra {
 export type Operator = (info: StreamInfo, extra: FormatExtra | undefined) => Value;
 
 export interface OperatorOptions {
+  /** The value becomes part of a text, and is no member of JSON. */
+  readonly inText?: boolean;
   /** Header values that hold secrets: `redact` (logs) or `keep` (headers sent on). Default `redact`. */
   readonly secrets?: 'redact' | 'keep';
   /** For CLUSTER_METADATA: the model's metadata by cluster name. */

@@ -31,6 +31,17 @@ const none: Make = () => () => undefined;
 const keyed: Make = (argument) =>
   argument === undefined || argument === '' ? { error: 'needs a key' } : () => undefined;
 
+/** `FILTER_STATE(name)`, `FILTER_STATE(name:PLAIN)`, `FILTER_STATE(name:FIELD:x)`; what filters keep here has no fields. */
+const filterState: Make = (argument, options) => {
+  const [name = '', form = 'TYPED', field] = (argument ?? '').split(':');
+  if (name === '') return { error: 'needs a key' };
+  const stateOf = (info: StreamInfo) => info.filterState?.find(({ stateName }) => stateName === name);
+  if (form === 'PLAIN') return (info) => stateOf(info)?.stateText();
+  if (form === 'TYPED') return (info) => stateOf(info)?.stateFields(options.inText !== true);
+  if (form === 'FIELD') return field === undefined ? { error: 'FIELD needs a name' } : () => undefined;
+  return { error: `is written as PLAIN, TYPED or FIELD, not "${form}"` };
+};
+
 function requestField(head: RequestHead, name: string, info: StreamInfo): string | undefined {
   switch (name) {
     case ':path':
@@ -396,7 +407,7 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ],
   ['UPSTREAM_METADATA', metadata((info) => info.endpoint?.metadata)],
   ['METADATA', anyMetadata],
-  ['FILTER_STATE', keyed],
+  ['FILTER_STATE', filterState],
   ['UPSTREAM_FILTER_STATE', keyed],
   ['HOSTNAME', plain(() => HOSTNAME)],
   ['GRPC_STATUS', grpcStatus],

@@ -1,0 +1,130 @@
+/** What an HTTP filter costs a request, beside the same chain with a filter that does nothing. */
+import { type ChainFilter, type ChainOwner, ChainRun } from '../../proxy/filters/http/chain.ts';
+import { CONTINUE, type FilterContext, type HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
+import { GRPC_STATS } from '../../proxy/filters/http/grpc-stats/grpc-stats.ts';
+import type { RequestSink } from '../../proxy/filters/http/stream-ends.ts';
+import { HeaderMap, type RequestHead } from '../../proxy/http/headers.ts';
+import { StreamInfo } from '../../proxy/http/stream-info.ts';
+import { WorkerStats } from '../../proxy/observe/stats/worker-stats.ts';
+import { createTimers } from '../../proxy/timers.ts';
+import { clusterTable, matchedRoute } from '../../test/http-filters/clusters.ts';
+import { connection } from '../../test/observe/stream-info.ts';
+import type { GrpcStatsConfig } from '../../xds-client/model/filters/grpc-stats.ts';
+import { plain } from '../../xds-client/model/plain.ts';
+import type { Bench } from './measure.ts';
+
+const nothing = (): undefined => undefined;
+const TERMINAL: RequestSink = {
+  onRequestHead: nothing,
+  onRequestData: nothing,
+  onRequestTrailers: nothing,
+  onDownstreamDrain: nothing,
+  onDestroy: nothing,
+};
+const ROUTE = matchedRoute('a');
+const CONNECTION = connection();
+
+function fields(entries: readonly (readonly [string, string])[]): HeaderMap {
+  const map = new HeaderMap();
+  for (const [name, value] of entries) map.add(name, value);
+  return map;
+}
+
+const REQUEST = fields([
+  ['user-agent', 'grpc-node-js/1.14.1'],
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+  ['x-request-id', '543f2e80-8714-44f5-aff1-9e01cf880b7b'],
+]);
+const RESPONSE = fields([
+  ['content-type', 'application/grpc'],
+  ['date', 'Sat, 21 Nov 2026 12:01:59 GMT'],
+]);
+const TRAILERS = fields([
+  ['grpc-status', '0'],
+  ['grpc-message', ''],
+]);
+/** One gRPC message of 100 bytes. */
+const MESSAGE = Buffer.concat([Buffer.from([0, 0, 0, 0, 100]), Buffer.alloc(100)]);
+
+function owner(info: StreamInfo): ChainOwner {
+  return {
+    info,
+    matchedRoute: () => ROUTE,
+    virtualCluster: nothing,
+    perRouteConfigs: () => [],
+    clearRouteCache: nothing,
+    failed(error) {
+      throw error;
+    },
+    restart: nothing,
+    tooLarge: nothing,
+    sendInformational: nothing,
+    sendHead: () => true,
+    sendData: () => true,
+    sendTrailers: nothing,
+    sendLocalReply: nothing,
+    resetStream: nothing,
+    pauseRequest: nothing,
+    resumeRequest: nothing,
+  };
+}
+
+const NOTHING: HttpFilterFactory = {
+  name: 'nothing',
+  typeUrl: 'nothing',
+  build: () => ({ create: () => ({ onRequestHead: () => CONTINUE }) }),
+};
+
+/** A unary call through a chain of one filter. */
+function unary(name: string, factory: HttpFilterFactory, config: object): Bench {
+  const stats = new WorkerStats(nothing);
+  const context: FilterContext = {
+    statPrefix: 'http.bench.',
+    stats,
+    counter: (full) => stats.counter(full),
+    clusters: clusterTable(['a'], stats),
+    timers: createTimers(),
+    now: () => 0,
+    random: () => 0,
+  };
+  const filters: readonly ChainFilter[] = [
+    { name: factory.name, instance: factory.build(plain(config), context), disabled: false },
+  ];
+  return {
+    name,
+    run(count) {
+      let bytes = 0;
+      for (let i = 0; i < count; i++) {
+        const head: RequestHead = {
+          method: 'POST',
+          path: '/pay.Ledger/Book',
+          authority: 'a',
+          scheme: 'http',
+          version: 20,
+          protocol: undefined,
+          headers: REQUEST,
+        };
+        const info = new StreamInfo(CONNECTION, head, 0, 0);
+        const chain = new ChainRun(owner(info), filters, 1 << 20, () => TERMINAL);
+        chain.onRequestHead(head, false);
+        chain.onRequestData(MESSAGE, true);
+        chain.sendHead({ status: 200, headers: RESPONSE }, false);
+        chain.sendData(MESSAGE, false);
+        chain.sendTrailers(TRAILERS);
+        chain.onDestroy();
+        bytes += MESSAGE.length;
+      }
+      return bytes;
+    },
+  };
+}
+
+export function filterBenches(): Bench[] {
+  const istio: GrpcStatsConfig = { emitFilterState: true, methods: [], upstreamTime: false, replaceDots: false };
+  return [
+    unary('filters: gRPC call, a filter that does nothing', NOTHING, {}),
+    unary('filters: gRPC call, grpc_stats as Istio has it', GRPC_STATS, istio),
+    unary('filters: gRPC call, grpc_stats with all methods', GRPC_STATS, { ...istio, methods: 'all' }),
+  ];
+}
