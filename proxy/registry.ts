@@ -34,6 +34,13 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
       (require('./filters/http/grpc-stats/grpc-stats.ts') as typeof import('./filters/http/grpc-stats/grpc-stats.ts'))
         .GRPC_STATS,
   ],
+  [
+    `${HTTP}.set_metadata.v3.Config`,
+    () =>
+      (
+        require('./filters/http/set-metadata/set-metadata.ts') as typeof import('./filters/http/set-metadata/set-metadata.ts')
+      ).SET_METADATA,
+  ],
 ]);
 
 /** The HTTP filter whose configuration has that type; `undefined`: there is none. */

@@ -134,8 +134,8 @@ export class StreamInfo {
   traceForced = false;
   /** The span's ids when sampled; `undefined` allocates nothing. */
   trace: RequestTrace | undefined = undefined;
-  /** Filters' dynamic metadata, by namespace. */
-  dynamicMetadata: Map<string, { [key: string]: unknown }> | undefined = undefined;
+  /** Filters' dynamic metadata, by namespace. Values may be shared with other requests: replace, never change in place. */
+  dynamicMetadata: Map<string, { readonly [key: string]: unknown }> | undefined = undefined;
   /** What filters keep of it; few, so a list. */
   filterState: FilterState[] | undefined = undefined;
   healthCheck = false;

@@ -10,6 +10,7 @@ import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
+import { SET_METADATA } from './filters/set-metadata.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
@@ -58,6 +59,7 @@ export const EXTENSIONS: ExtensionTable = {
     BUFFER,
     HEADER_MUTATION,
     GRPC_WEB,
+    SET_METADATA,
     ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.Cors`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     GRPC_STATS,

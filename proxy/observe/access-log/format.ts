@@ -4,6 +4,7 @@
  */
 import type { Json } from '../../../xds-client/model/common.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
+import { quoted, sortedJson } from './json-text.ts';
 import { type FormatExtra, type Operator, type OperatorOptions, shortened, type Value } from './operator.ts';
 import { makeOperator } from './operators.ts';
 
@@ -89,7 +90,7 @@ function joined(pieces: readonly Piece[], absent: string): Formatter {
 function asText(value: Value, absent: string): string {
   if (value === undefined || value === null) return absent;
   if (typeof value === 'string') return value;
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'object' ? sortedJson(value) : String(value);
 }
 
 /** JSON text; `undefined` for what is absent. Text at once: an object for each line would be made to be thrown away. */
@@ -142,12 +143,5 @@ function compileLeaf(format: string, options: FormatOptions, errors: string[]): 
 
 function jsonText(value: Value): string | undefined {
   if (value === undefined || value === null) return undefined;
-  return typeof value === 'string' ? quoted(value) : JSON.stringify(value);
-}
-
-/** What JSON (RFC 8259 §7) or UTF-8 does not take as it stands. */
-const ESCAPED = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
-
-function quoted(text: string): string {
-  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`;
+  return sortedJson(value);
 }
