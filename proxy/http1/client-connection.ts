@@ -253,12 +253,14 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
     this.headCame = true;
     if (status === 101 || (stream.isConnect && status < 300)) {
       if (status === 101 && !stream.upgrades) return this.refuse(Fault.unexpectedUpgrade, bytes.length);
+      if (status === 101 && !stream.agrees(response.headers)) return this.refuse(Fault.websocketAccept, bytes.length);
       this.retired = true;
       this.body.startRaw();
       stream.tunnel = true;
       streamHandler.onHead(response, false);
       return end;
     }
+    if (stream.mustSwitch && status < 300) return this.refuse(Fault.notSwitched, bytes.length);
     const length = facts.contentLength;
     const { chunked } = facts;
     const goesAway = facts.close || (responseVersion === 10 && !facts.keepAlive);

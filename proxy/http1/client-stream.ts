@@ -1,6 +1,14 @@
 /** The request side of one HTTP/1.1 exchange with an upstream: framing as Envoy chooses it. */
 import type { HeaderMap, RequestHead } from '../http/headers.ts';
 import type { ClientStream, ResetReason } from '../http/stream.ts';
+import {
+  isWebsocket,
+  WEBSOCKET_ACCEPT,
+  WEBSOCKET_KEY,
+  WEBSOCKET_VERSION,
+  websocketAccept,
+  websocketKey,
+} from '../http/websocket.ts';
 import type { Http1ClientConnection } from './client-connection.ts';
 import { Framing, properCase, putRequestHead, putTrailers } from './encode.ts';
 
@@ -9,9 +17,13 @@ export class Http1ClientStream implements ClientStream {
   isHead = false;
   isConnect = false;
   upgrades = false;
+  /** The downstream would take any 2xx for its tunnel (extended CONNECT, RFC 8441 §5). */
+  mustSwitch = false;
   /** The upstream agreed to switch: bytes pass as they are. */
   tunnel = false;
   waitsForDrain = false;
+  /** Of a WebSocket whose downstream knows no keys (extended CONNECT). */
+  private ownKey: string | undefined = undefined;
   private readonly connection: Http1ClientConnection;
   /** What the transport had been given before this request. */
   private readonly writtenBefore: number;
@@ -38,13 +50,9 @@ export class Http1ClientStream implements ClientStream {
     this.isHead = head.method === 'HEAD';
     this.isConnect = head.method === 'CONNECT';
     this.upgrades = head.protocol !== undefined && !this.isConnect;
+    this.mustSwitch = this.upgrades && head.version === 20;
     const framing = this.chooseFraming(head, end);
-    let lines = '';
-    if (this.upgrades) {
-      const proper = headerCase === 'proper';
-      const name = proper ? properCase('connection') : 'connection';
-      lines = `${name}: Upgrade\r\n${proper ? properCase('upgrade') : 'upgrade'}: ${head.protocol}\r\n`;
-    }
+    const lines = this.upgrades ? this.upgradeLines(head, headerCase === 'proper') : '';
     putRequestHead(out, head, framing, lines, headerCase);
     if (end && !this.isConnect && !this.upgrades) this.finish();
     return this.flowing();
@@ -113,6 +121,27 @@ export class Http1ClientStream implements ClientStream {
     if (end) return hasNoBodyByNature(head.method) ? Framing.None : Framing.Zero;
     this.chunked = true;
     return Framing.Chunked;
+  }
+
+  private upgradeLines({ protocol = '', version, headers }: RequestHead, proper: boolean): string {
+    const line = (name: string, value: string) => `${proper ? properCase(name) : name}: ${value}\r\n`;
+    let lines = line('connection', version === 20 ? 'upgrade' : 'Upgrade') + line('upgrade', protocol);
+    if (version === 20 && isWebsocket(protocol) && !headers.has(WEBSOCKET_KEY)) {
+      this.ownKey = websocketKey();
+      lines += line(WEBSOCKET_KEY, this.ownKey);
+      if (!headers.has(WEBSOCKET_VERSION)) lines += line(WEBSOCKET_VERSION, '13');
+    }
+    return lines;
+  }
+
+  /** A 101 has come. Takes the answer to a key of ours out of it; false: it is not that answer (RFC 6455 §4.1). */
+  agrees(headers: HeaderMap): boolean {
+    const { ownKey } = this;
+    if (ownKey === undefined) return true;
+    const agreed =
+      isWebsocket(headers.get('upgrade') ?? '') && headers.joined(WEBSOCKET_ACCEPT) === websocketAccept(ownKey);
+    headers.remove(WEBSOCKET_ACCEPT);
+    return agreed;
   }
 
   private finish(): void {

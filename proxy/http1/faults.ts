@@ -59,6 +59,8 @@ export const Fault = {
   chunkEnd: fault(400, CODEC_ERROR, 'the bytes after a chunk are not CRLF'),
   statusLine: fault(502, CODEC_ERROR, 'the status line is not "HTTP/1.1 SP status"'),
   unexpectedUpgrade: fault(502, CODEC_ERROR, 'a 101 came that was not asked for'),
+  websocketAccept: fault(502, CODEC_ERROR, 'a 101 does not answer the Sec-WebSocket-Key'),
+  notSwitched: fault(502, CODEC_ERROR, 'an upgrade was answered as if it were an ordinary request'),
   tooManyInformational: fault(502, CODEC_ERROR, 'too many 1xx responses came before the final one'),
   unexpectedBytes: fault(502, CODEC_ERROR, 'bytes came on a connection that has no request'),
 } as const;

@@ -1,6 +1,7 @@
 /** The request side of one HTTP/2 exchange with an upstream. */
 import type { HeaderMap, RequestHead, ResponseHead } from '../http/headers.ts';
 import type { ClientStream, ClientStreamHandler, ResetReason } from '../http/stream.ts';
+import { isWebsocket, WEBSOCKET_ACCEPT, WEBSOCKET_KEY, websocketAccept } from '../http/websocket.ts';
 import type { Http2ClientConnection } from './client-connection.ts';
 import { ErrorCode } from './frames.ts';
 import { addPseudo } from './header-block.ts';
@@ -17,6 +18,8 @@ export class Http2ClientStream extends Http2Stream implements ClientStream {
   private readonly client: Http2ClientConnection;
   /** An extended CONNECT's protocol: the upstream's 200 is a 101 to everybody else (RFC 8441 §5). */
   private protocol: string | undefined = undefined;
+  /** Of a WebSocket over HTTP/1.1 downstream, who waits for the answer to it. */
+  private websocketKey: string | undefined = undefined;
   private headSent = false;
   /** What the transport will have been given before this request's first byte. */
   private before = 0;
@@ -57,6 +60,7 @@ export class Http2ClientStream extends Http2Stream implements ClientStream {
     addPseudo(':method', protocol === undefined ? method : 'CONNECT');
     if (protocol !== undefined) {
       this.protocol = protocol;
+      if (isWebsocket(protocol)) this.websocketKey = head.headers.get(WEBSOCKET_KEY);
       addPseudo(':protocol', protocol);
     }
     if (!plainConnect) {
@@ -89,6 +93,9 @@ export class Http2ClientStream extends Http2Stream implements ClientStream {
     if (this.protocol !== undefined && head.status === 200) {
       head.status = 101;
       head.headers.set('upgrade', this.protocol);
+      if (this.websocketKey !== undefined && !head.headers.has(WEBSOCKET_ACCEPT)) {
+        head.headers.add(WEBSOCKET_ACCEPT, websocketAccept(this.websocketKey));
+      }
     }
     this.handler.onHead(head, end);
     if (end && !this.closed) this.remoteEnded();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { websocketAccept } from '../../proxy/http/websocket.ts';
 import { Client, latin1, request, SeenResponse } from './fakes.ts';
 
 function start(client: Client, parts: Parameters<typeof request>[0] = {}, end = true) {
@@ -176,6 +177,60 @@ describe('an HTTP/1 client connection', () => {
     client.connection.receiveEnd();
     assert.equal(seen.complete, true);
     assert.deepEqual(client.ends, [false]);
+  });
+
+  describe('for a WebSocket that came by extended CONNECT', () => {
+    const ask = () => {
+      const client = new Client();
+      const { seen } = start(client, { protocol: 'websocket', version: 20 }, false);
+      const key = /sec-websocket-key: ([A-Za-z0-9+/]{22}==)\r\nsec-websocket-version: 13\r\n/.exec(
+        client.transport.text,
+      )?.[1];
+      assert.ok(key !== undefined, client.transport.text);
+      return { client, seen, accept: websocketAccept(key) };
+    };
+    const switching = (fields: string) => `HTTP/1.1 101 x\r\nconnection: upgrade\r\n${fields}\r\nraw`;
+
+    it('makes a key, and takes the answer to it', () => {
+      const { client, seen, accept } = ask();
+      client.receive(switching(`upgrade: WebSocket\r\nsec-websocket-accept: ${accept}\r\n`));
+      assert.equal(seen.text, ' 101 upgrade=WebSocket [raw] false - -');
+    });
+
+    it('refuses an answer to another key, none, two, and another protocol', () => {
+      const other = websocketAccept('other');
+      for (const fieldsFor of [
+        () => `upgrade: websocket\r\nsec-websocket-accept: ${other}\r\n`,
+        () => 'upgrade: websocket\r\n',
+        (accept: string) => `upgrade: websocket\r\n${`sec-websocket-accept: ${accept}\r\n`.repeat(2)}`,
+        (accept: string) => `upgrade: h2c\r\nsec-websocket-accept: ${accept}\r\n`,
+      ]) {
+        const { client, seen, accept } = ask();
+        client.receive(switching(fieldsFor(accept)));
+        assert.equal(seen.reset, 'protocol-error');
+        assert.equal(client.faults.length, 1);
+      }
+    });
+
+    it('refuses a 2xx that does not switch, and passes what refuses on', () => {
+      const { client, seen } = ask();
+      client.receive('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+      assert.equal(seen.reset, 'protocol-error');
+      assert.equal(client.faults.length, 1);
+      const refused = ask();
+      refused.client.receive('HTTP/1.1 403 x\r\ncontent-length: 2\r\n\r\nno');
+      assert.equal(refused.seen.text, ' 403 content-length=2 [no] true - -');
+    });
+
+    it("leaves the downstream's own key and the answer to it alone", () => {
+      const client = new Client();
+      const seen = new SeenResponse();
+      const head = request({ protocol: 'websocket', version: 20 }, [['sec-websocket-key', 'theirs']]);
+      client.connection.newStream(seen).sendHead(head, false);
+      assert.equal(client.transport.text.match(/sec-websocket-key: theirs\r\n/g)?.length, 1);
+      client.receive(switching('upgrade: websocket\r\nsec-websocket-accept: anything\r\n'));
+      assert.equal(seen.text, ' 101 sec-websocket-accept=anything|upgrade=websocket [raw] false - -');
+    });
   });
 
   it('keeps a rewritten path inside the request line', () => {

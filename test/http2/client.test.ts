@@ -138,6 +138,22 @@ describe('an HTTP/2 client connection', () => {
     assert.deepEqual(client.frames(), ['HEADERS 1', 'DATA 1 1']);
   });
 
+  it('answers the key of a WebSocket over HTTP/1.1 where the upstream does without', () => {
+    for (const [fields, accept] of [
+      // The key and its answer of RFC 6455 §1.3.
+      [[], 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='],
+      [['sec-websocket-accept', 'theirs'], 'theirs'],
+    ] as const) {
+      const client = new Client();
+      client.receive(frame(4, 0, 0, Buffer.from('000800000001', 'hex')));
+      const head = request({ protocol: 'websocket', version: 11 });
+      head.headers.add('sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ==');
+      const { seen } = client.open(head);
+      client.receive(headers(1, false, ':status', '200', ...fields));
+      assert.equal(seen.head?.headers.joined('sec-websocket-accept'), accept);
+    }
+  });
+
   it('asks no upstream for a tunnel that does not take extended CONNECT', () => {
     const client = new Client();
     greet(client);

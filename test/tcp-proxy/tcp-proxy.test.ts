@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import type { NetworkConnection } from '../../proxy/filters/network/contract.ts';
 import { chooseCluster, TcpProxyFactory } from '../../proxy/filters/network/tcp-proxy/factory.ts';
+import { resetSocket } from '../../proxy/filters/network/tcp-proxy/relay.ts';
 import type { ConnectionInfo } from '../../proxy/http/connection-info.ts';
 import { ResponseFlag, type StreamInfo } from '../../proxy/http/stream-info.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
@@ -279,6 +280,15 @@ test('an endpoint that resets takes the client with it', async () => {
   assert.equal(error.code, 'ECONNRESET', 'the client is reset as well');
   await until(() => run.logged.length === 1, 'the access log');
   assert.equal(run.logged[0]?.flags, ResponseFlag.UpstreamRemoteReset);
+});
+
+test('a socket that is reset while its FIN is on the way is closed all the same', async () => {
+  const server = await upstream((socket) => void socket.on('error', () => undefined).resume());
+  const client = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(client, 'connect');
+  client.end('x');
+  resetSocket(client);
+  await once(client, 'close');
 });
 
 test('destroy ends a session that waits for its upstream, and one that has it', async () => {

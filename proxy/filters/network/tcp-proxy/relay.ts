@@ -42,6 +42,8 @@ export function isReset(error: NodeJS.ErrnoException): boolean {
 
 /** Closes with RST where the socket is TCP; TLS and pipes have none. */
 export function resetSocket(socket: Socket): void {
-  if (socket instanceof TLSSocket || socket.remotePort === undefined) socket.destroy();
+  // While a FIN is on its way libuv refuses to reset, and Node then never closes the socket at all.
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (ending || socket instanceof TLSSocket || socket.remotePort === undefined) socket.destroy();
   else socket.resetAndDestroy();
 }
