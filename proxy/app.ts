@@ -18,6 +18,7 @@ import type { LoadedBootstrap } from './bootstrap/load.ts';
 import { ClusterDirectory } from './cluster/directory.ts';
 import { ClusterResolution } from './cluster/resolution.ts';
 import { SystemResolver, systemTimers } from './cluster/system-resolver.ts';
+import { ClusterHealth } from './cluster-health.ts';
 import type { Options } from './command-line.ts';
 import { applyChange } from './config-applier.ts';
 import { decodeChecks } from './decode-checks.ts';
@@ -33,6 +34,7 @@ import { TraceExporter } from './observe/tracing/exporter.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
 import { spentMemory } from './spent-memory.ts';
+import { SecretTable } from './tls/secret-table.ts';
 import { releaseTlsMaterial, wireTlsMaterial } from './tls-material.ts';
 import { Unsupported } from './unsupported.ts';
 import { addressText } from './upstream/contract.ts';
@@ -74,6 +76,9 @@ export class App {
   state: ServerState = 'PRE_INITIALIZING';
   private readonly pool: WorkerPool;
   private readonly resolution: ClusterResolution;
+  private readonly health: ClusterHealth;
+  /** What the main thread's own connections to endpoints need. */
+  private readonly tlsMaterial = new SecretTable();
   private readonly exporter: TraceExporter;
   private readonly named: NamedStats;
   private readonly xdsStatistics: XdsStatistics;
@@ -126,6 +131,14 @@ export class App {
       workers: this.pool.size,
       broadcast: (message) => this.pool.broadcast(message),
       stats: this.stats,
+      checkFlags: (cluster, address) => this.health.flagsOf(cluster, address),
+    });
+    this.health = new ClusterHealth({
+      directory: () => this.directory,
+      stats: this.stats,
+      secrets: this.tlsMaterial,
+      onChecked: (cluster) => this.configuration.healthChecked(cluster),
+      onTlsError: (message) => log.component('hc').error({}, message),
     });
     this.resolution = new ClusterResolution({
       resolver: new SystemResolver(),
@@ -138,6 +151,7 @@ export class App {
     });
     this.secrets = wireTlsMaterial({
       broadcast: (message) => this.pool.broadcast(message),
+      own: this.tlsMaterial,
       stats: this.stats,
       log: config,
       configuration: () => this.configuration,
@@ -260,6 +274,7 @@ export class App {
 
   async stop(): Promise<void> {
     this.configuration.stop();
+    this.health.close();
     this.pool.broadcast({ type: 'stop' });
     await new Promise((resolve) => setTimeout(resolve, 50));
     await Promise.race([
@@ -296,6 +311,7 @@ export class App {
         broadcast: (message) => this.pool.broadcast(message),
         directory: this.directory,
         resolution: this.resolution,
+        health: this.health,
         secrets: this.secrets,
         board: this.board,
         onListenerRemoved: () => this.drainingListener(),
@@ -312,6 +328,7 @@ export class App {
   private releaseTlsMaterial(changes: readonly ConfigChange[]): void {
     releaseTlsMaterial(changes, this.secrets, {
       broadcast: (message) => this.pool.broadcast(message),
+      own: this.tlsMaterial,
       configuration: () => this.configuration,
       served: () => this.board.allServed(),
     });

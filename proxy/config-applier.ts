@@ -1,7 +1,8 @@
-/** Carries the configuration's changes to where they act: clusters' slots and DNS, TLS material, the workers. */
+/** Carries the configuration's changes to where they act: clusters' slots, DNS and health checks, TLS material, the workers. */
 import type { ConfigChange } from '../xds-client/changes.ts';
 import type { ClusterDirectory } from './cluster/directory.ts';
 import type { ClusterResolution } from './cluster/resolution.ts';
+import type { ClusterHealth } from './cluster-health.ts';
 import type { ListenerBoard } from './listener-board.ts';
 import type { ToWorker } from './messages.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
@@ -9,6 +10,7 @@ import type { SecretManager } from './secrets/secret-manager.ts';
 export interface ConfigTargets {
   readonly broadcast: (message: ToWorker) => void;
   readonly directory: ClusterDirectory;
+  readonly health: ClusterHealth;
   readonly resolution: ClusterResolution;
   readonly secrets: SecretManager;
   readonly board: ListenerBoard;
@@ -18,7 +20,7 @@ export interface ConfigTargets {
 }
 
 export function applyChange(change: ConfigChange, targets: ConfigTargets): void {
-  const { broadcast, directory } = targets;
+  const { broadcast, directory, health } = targets;
   switch (change.type) {
     case 'secret':
       targets.secrets.setSecret(change.secret, change.source);
@@ -26,13 +28,22 @@ export function applyChange(change: ConfigChange, targets: ConfigTargets): void 
     case 'resolve':
       targets.resolution.resolve(change.cluster);
       return;
-    case 'cluster':
+    case 'check':
+      health.warm(change.cluster, change.assignment);
+      return;
+    case 'check-ended':
+      health.stopWarming(change.name);
+      return;
+    case 'cluster': {
+      // Before the directory, which asks for the endpoints' health.
+      const assignment = health.serve(change.cluster, change.assignment);
       directory.setCluster(change.cluster);
       // A static cluster brings its endpoints along.
-      if (change.cluster.discovery.kind !== 'static') directory.setAssignment(change.name, change.assignment);
+      if (change.cluster.discovery.kind !== 'static') directory.setAssignment(change.name, assignment);
       return;
+    }
     case 'endpoints':
-      directory.setAssignment(change.name, change.assignment);
+      directory.setAssignment(change.name, health.update(change.name, change.assignment));
       return;
     case 'routes':
       broadcast({ type: 'routes', name: change.name, json: JSON.stringify(change.routes) });
@@ -49,6 +60,7 @@ export function applyChange(change: ConfigChange, targets: ConfigTargets): void 
       return;
     case 'cluster-removed':
       targets.resolution.stop(change.name);
+      health.remove(change.name);
       directory.removeCluster(change.name);
       return;
     case 'initialized':

@@ -164,8 +164,9 @@ function addressJson(address: Address): Json {
 }
 
 /** Envoy's coarse health: what the control plane said together with what the proxy found out. */
-function healthText({ edsHealth, failedActiveHealthCheck, failedOutlierCheck }: EndpointStatus): string {
-  if (failedActiveHealthCheck || failedOutlierCheck) return 'UNHEALTHY';
+function healthText({ edsHealth, healthFlags }: EndpointStatus): string {
+  if (healthFlags.has('failedActiveHealthCheck') || healthFlags.has('failedOutlierCheck')) return 'UNHEALTHY';
   if (edsHealth === 'degraded') return 'DEGRADED';
-  return edsHealth === 'unknown' || edsHealth === 'healthy' ? 'HEALTHY' : 'UNHEALTHY';
+  if (edsHealth !== 'unknown' && edsHealth !== 'healthy') return 'UNHEALTHY';
+  return healthFlags.has('degradedActiveHealthCheck') ? 'DEGRADED' : 'HEALTHY';
 }

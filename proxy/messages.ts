@@ -30,6 +30,8 @@ export type ToWorker =
   | { readonly type: 'cluster-removed'; readonly name: string }
   /** Assignment (of EDS, DNS or the cluster itself), whole; `slots` are the endpoints' in order of appearance. */
   | { readonly type: 'endpoints'; readonly cluster: string; readonly json: string; readonly slots: readonly number[] }
+  /** The cluster's endpoints have other health flags. `failed`: slots of those that were healthy to their health checks. */
+  | { readonly type: 'endpoint-health'; readonly cluster: string; readonly failed: readonly number[] }
   /** TLS material in PEM: never logged, never dumped. See certs/material.ts. */
   | { readonly type: 'secret'; readonly key: string; readonly json: string }
   | { readonly type: 'secret-removed'; readonly key: string }

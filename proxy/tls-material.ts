@@ -10,21 +10,25 @@ import type { ToWorker } from './messages.ts';
 import type { MainStats } from './observe/stats/main-stats.ts';
 import type { Problem } from './secrets/material.ts';
 import { SecretManager } from './secrets/secret-manager.ts';
+import type { SecretTable } from './tls/secret-table.ts';
 
 export interface TlsMaterialOptions {
   readonly broadcast: (message: ToWorker) => void;
+  /** The main thread's, for its own connections. */
+  readonly own: SecretTable;
   readonly stats: MainStats;
   readonly log: ComponentLog;
   /** Asked when there is something to say to it, which is after it was made. */
   readonly configuration: () => Configuration;
 }
 
-export function wireTlsMaterial({ broadcast, stats, log, configuration }: TlsMaterialOptions): SecretManager {
+export function wireTlsMaterial({ broadcast, own, stats, log, configuration }: TlsMaterialOptions): SecretManager {
   return new SecretManager({
     stats,
     statPrefix: prefixOf,
     onUnused: (name) => stats.text(`sds.${name}.version_text`, undefined),
     onMaterial: (key, payload) => {
+      own.set(key, payload);
       broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
       configuration().secretReady(key);
     },
@@ -38,9 +42,10 @@ export function releaseTlsMaterial(
   secrets: SecretManager,
   {
     broadcast,
+    own,
     configuration,
     served,
-  }: Pick<TlsMaterialOptions, 'broadcast' | 'configuration'> & {
+  }: Pick<TlsMaterialOptions, 'broadcast' | 'own' | 'configuration'> & {
     /** Listeners that serve, though the configuration has others in their place by now. */
     readonly served: () => Iterable<Listener>;
   },
@@ -49,7 +54,10 @@ export function releaseTlsMaterial(
   const stillServed = [...served()].map((value) => ({ kind: 'listener', value }) as const);
   const gone = secrets.retain([...configuration().secretUsers(), ...stillServed]);
   configuration().secretsReleased(gone);
-  for (const key of gone) broadcast({ type: 'secret-removed', key });
+  for (const key of gone) {
+    own.delete(key);
+    broadcast({ type: 'secret-removed', key });
+  }
 }
 
 const ENDS_USE: ReadonlySet<ConfigChange['type']> = new Set([

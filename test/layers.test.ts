@@ -76,6 +76,15 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
     'proxy/cluster/shared.ts',
   ],
   'proxy/cluster': ['proxy/http', 'proxy/balancer', 'proxy/upstream', 'proxy/observe'],
+  'proxy/cluster/health-check': [
+    'proxy/http',
+    'proxy/http1',
+    'proxy/http2',
+    'proxy/route',
+    'proxy/upstream',
+    'proxy/observe',
+    'proxy/cluster',
+  ],
   'proxy/listener': ['proxy/http', 'proxy/tls', 'proxy/observe'],
   'proxy/filters/http': ['proxy/http', 'proxy/route', 'proxy/policy', 'proxy/observe', 'proxy/cluster/stats.ts'],
   'proxy/filters/network': [

@@ -21,6 +21,13 @@ export type ConfigChange =
    * change brings it without DNS.
    */
   | { readonly type: 'resolve'; readonly name: string; readonly cluster: Cluster }
+  /**
+   * Check the health of these endpoints of a cluster that warms, and call `healthChecked` with this very cluster object when
+   * each was checked once. Said again with other endpoints when those change before.
+   */
+  | { readonly type: 'check'; readonly name: string; readonly cluster: Cluster; readonly assignment: Assignment }
+  /** What was warming under that name will not serve: its checks end. */
+  | { readonly type: 'check-ended'; readonly name: string }
   /** Serve the cluster, new or changed, with these endpoints. */
   | { readonly type: 'cluster'; readonly name: string; readonly cluster: Cluster; readonly assignment: Assignment }
   /** The endpoints of a cluster that is served. */
@@ -37,14 +44,16 @@ export type ConfigChange =
 const ORDER: { readonly [K in ConfigChange['type']]: number } = {
   secret: 0,
   resolve: 1,
-  cluster: 2,
-  endpoints: 3,
-  routes: 4,
-  listener: 5,
-  'listener-removed': 6,
-  'routes-removed': 7,
-  'cluster-removed': 8,
-  initialized: 9,
+  'check-ended': 2,
+  check: 3,
+  cluster: 4,
+  endpoints: 5,
+  routes: 6,
+  listener: 7,
+  'listener-removed': 8,
+  'routes-removed': 9,
+  'cluster-removed': 10,
+  initialized: 11,
 };
 
 /** Make before break. Stable: within a type the order of arrival stays. */

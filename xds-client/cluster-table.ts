@@ -5,7 +5,7 @@ import type { Cluster } from './model/cluster.ts';
 import type { Assignment } from './model/endpoint.ts';
 import { equal } from './model/equal.ts';
 import { assignmentOf, isPatient, type Reference, secretsOfCluster } from './references.ts';
-import { isResolved, readyAssignment, type SecretFacts, sameNames } from './warming.ts';
+import { awaitsChecks, isResolved, readyAssignment, type SecretFacts, sameNames } from './warming.ts';
 
 interface Serving {
   readonly cluster: Cluster;
@@ -21,6 +21,10 @@ interface Entry {
   resolving: Cluster | undefined;
   /** What came of it. */
   resolved: Assignment | undefined;
+  /** What the health checks were last given; only their word on this cluster counts. */
+  checking: Serving | undefined;
+  /** Each of its endpoints was checked. */
+  checked: boolean;
 }
 
 export class ClusterTable {
@@ -41,6 +45,8 @@ export class ClusterTable {
         warming: cluster,
         resolving: undefined,
         resolved: undefined,
+        checking: undefined,
+        checked: false,
       };
       this.entries.set(name, added);
       this.startWarming(name, added, cluster, changes);
@@ -51,6 +57,7 @@ export class ClusterTable {
     if (equal(cluster, entry.serving?.cluster)) {
       // Changed back before the change could serve.
       this.stopWarming(name, entry);
+      stopChecking(name, entry, changes);
       this.startResolving(name, entry, cluster, changes);
       return true;
     }
@@ -67,10 +74,11 @@ export class ClusterTable {
   }
 
   /** True: the cluster served. */
-  remove(name: string): boolean {
+  remove(name: string, changes: ConfigChange[]): boolean {
     const entry = this.entries.get(name);
     if (entry === undefined) return false;
     this.stopWarming(name, entry);
+    stopChecking(name, entry, changes);
     this.entries.delete(name);
     this.index = undefined;
     return entry.serving !== undefined;
@@ -114,6 +122,12 @@ export class ClusterTable {
     changes.push({ type: 'endpoints', name: cluster.name, assignment });
   }
 
+  /** `cluster`: the object of the `check` change. What is said of others came too late. */
+  checked(cluster: Cluster): void {
+    const entry = this.entries.get(cluster.name);
+    if (entry?.checking?.cluster === cluster) entry.checked = true;
+  }
+
   /** Lets everything serve that may. */
   settle(secretsOf: (cluster: Cluster) => SecretFacts, changes: ConfigChange[]): void {
     for (const name of this.warming) {
@@ -127,7 +141,8 @@ export class ClusterTable {
         serving: entry.serving,
         secrets: secretsOf(cluster),
       });
-      if (assignment === undefined) continue;
+      if (assignment === undefined || !isChecked(name, entry, cluster, assignment, changes)) continue;
+      entry.checking = undefined;
       entry.serving = { cluster, assignment };
       this.stopWarming(name, entry);
       changes.push({ type: 'cluster', name, cluster, assignment });
@@ -166,8 +181,11 @@ export class ClusterTable {
   /** A warming cluster waits without limit for what it asks for. */
   isPatient(): boolean {
     return [...this.warming].some((name) => {
-      const cluster = this.entries.get(name)?.warming;
+      const entry = this.entries.get(name);
+      const cluster = entry?.warming;
       if (cluster === undefined) return false;
+      // Every check ends within its own timeout.
+      if (entry?.checking?.cluster === cluster) return true;
       const assignment = assignmentOf(cluster);
       return (assignment !== undefined && isPatient(assignment)) || secretsOfCluster(cluster).some(isPatient);
     });
@@ -223,4 +241,27 @@ export class ClusterTable {
     for (const service of this.assignments.keys()) if (!index.has(service)) this.assignments.delete(service);
     for (const service of this.absentServices) if (!index.has(service)) this.absentServices.delete(service);
   }
+}
+
+/** Whether the cluster may serve as far as health goes; otherwise its endpoints are given to the health checks. */
+function isChecked(
+  name: string,
+  entry: Entry,
+  cluster: Cluster,
+  assignment: Assignment,
+  changes: ConfigChange[],
+): boolean {
+  if (!awaitsChecks(cluster, assignment)) return true;
+  if (entry.checking?.cluster !== cluster) entry.checked = false;
+  else if (entry.checked) return true;
+  else if (equal(entry.checking.assignment, assignment)) return false;
+  entry.checking = { cluster, assignment };
+  changes.push({ type: 'check', name, cluster, assignment });
+  return false;
+}
+
+function stopChecking(name: string, entry: Entry, changes: ConfigChange[]): void {
+  if (entry.checking === undefined) return;
+  entry.checking = undefined;
+  changes.push({ type: 'check-ended', name });
 }

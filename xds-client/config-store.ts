@@ -97,6 +97,12 @@ export class ConfigStore {
     return this.settle(changes, now);
   }
 
+  /** `cluster`: the object that the `check` change carried; each of its endpoints was checked once. */
+  healthChecked(cluster: Cluster, now: number): readonly ConfigChange[] {
+    this.clusters.checked(cluster);
+    return this.settle([], now);
+  }
+
   /** The material behind a key of `secretsOf` is loaded. Said again after a rotation, it changes nothing here. */
   secretReady(key: string, now: number): readonly ConfigChange[] {
     this.secrets.ready(key);
@@ -264,7 +270,7 @@ export class ConfigStore {
     if (this.leaving.isEmpty()) return false;
     const due = this.leaving.due(this.listeners.clustersInUse(), now);
     for (const name of due) {
-      if (this.clusters.remove(name)) changes.push({ type: 'cluster-removed', name });
+      if (this.clusters.remove(name, changes)) changes.push({ type: 'cluster-removed', name });
       this.wants = undefined;
     }
     return due.length > 0;

@@ -92,6 +92,11 @@ export class Configuration {
     this.afterwards(this.store.dnsResolved(cluster, assignment, this.options.clock.now()));
   }
 
+  /** `cluster`: the object of a `check` change. Each of its endpoints was checked once, well or not. */
+  healthChecked(cluster: Cluster): void {
+    this.afterwards(this.store.healthChecked(cluster, this.options.clock.now()));
+  }
+
   /** The material behind a key of `secretsOf` is loaded. */
   secretReady(key: string): void {
     this.afterwards(this.store.secretReady(key, this.options.clock.now()));

@@ -72,6 +72,12 @@ export function readyAssignment(cluster: Cluster, facts: ClusterFacts): Assignme
   }
 }
 
+/** Whether the cluster's endpoints are to be checked once before it serves: Envoy's warming waits for their health. */
+export function awaitsChecks(cluster: Cluster, { localities }: Assignment): boolean {
+  if (cluster.healthCheck === undefined) return false;
+  return localities.some(({ endpoints }) => endpoints.some(({ healthCheck }) => healthCheck?.disabled !== true));
+}
+
 /** The same names are resolved in the same way. */
 export function sameNames(cluster: Cluster, other: Cluster | undefined): boolean {
   if (other === undefined) return false;

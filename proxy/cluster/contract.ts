@@ -2,6 +2,16 @@
 import type { Address } from '../../xds-client/model/common.ts';
 import type { EdsHealth, Locality } from '../../xds-client/model/endpoint.ts';
 
+/** What the main thread found out about an endpoint: the names of `HealthFlag` (./shared.ts). */
+export type EndpointFlag =
+  | 'failedActiveHealthCheck'
+  | 'failedOutlierCheck'
+  | 'degradedActiveHealthCheck'
+  | 'pendingActiveHealthCheck'
+  | 'pendingDynamicRemoval'
+  | 'excludedByImmediateFailure'
+  | 'activeHealthCheckTimeout';
+
 export interface EndpointStatus {
   readonly address: Address;
   readonly hostname: string;
@@ -10,8 +20,7 @@ export interface EndpointStatus {
   readonly weight: number;
   readonly canary: boolean;
   readonly edsHealth: EdsHealth;
-  readonly failedActiveHealthCheck: boolean;
-  readonly failedOutlierCheck: boolean;
+  readonly healthFlags: ReadonlySet<EndpointFlag>;
   /** Envoy's names: `cx_active`, `cx_connect_fail`, `cx_total`, `rq_active`, `rq_error`, ... Absent ones are 0. */
   readonly stats: { readonly [name: string]: number };
 }

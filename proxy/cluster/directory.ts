@@ -11,7 +11,8 @@ import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import { addressText } from '../upstream/contract.ts';
 import { BreakerGauges } from './breaker-gauges.ts';
 import { staticAssignment } from './dns.ts';
-import { SharedCells, type Slot } from './shared.ts';
+import { healthOf, isExcluded } from './health.ts';
+import { ACTIVE_CHECK_FLAGS, EndpointCell, SharedCells, type Slot } from './shared.ts';
 import { CLUSTER_STATS, ClusterStat, statPrefix } from './stats.ts';
 
 export interface DirectoryOptions {
@@ -20,6 +21,8 @@ export interface DirectoryOptions {
   /** Sends to every worker, in order. */
   readonly broadcast: (message: ToWorker) => void;
   readonly stats: StatsStore;
+  /** What active health checks say of an endpoint (`ACTIVE_CHECK_FLAGS`), by `addressText`. */
+  readonly checkFlags?: (cluster: string, address: string) => number;
 }
 
 /** Holds the models that the configuration holds too: text of its own for each cluster would weigh more than both. */
@@ -31,6 +34,10 @@ interface Entry {
   endpointSlots: readonly number[];
   stats: StatBlock;
   breakers: BreakerGauges;
+  /** An endpoint's health is not the one that the membership gauges show. */
+  healthChanged: boolean;
+  /** A connection for requests was made in the cluster. */
+  hasTraffic: boolean;
 }
 
 /** A cluster for the admin pages. */
@@ -87,6 +94,8 @@ export class ClusterDirectory {
     if (entry === undefined) return;
     if (entry.assignment !== undefined && equal(entry.assignment, assignment)) {
       entry.stats.inc(ClusterStat.update_no_rebuild);
+      // Other checks than before may have taken over.
+      this.refreshChecks(name, entry);
       return;
     }
     const before = entry.assignment;
@@ -102,14 +111,33 @@ export class ClusterDirectory {
         order.push(slot);
       }
     }
+    // While the old ones are there to be looked at.
+    this.noteTraffic(entry);
     entry.endpointSlots = order;
+    for (const [key, slot] of slots) this.setFlags(slot, this.options.checkFlags?.(name, key) ?? 0);
     this.options.broadcast({ type: 'endpoints', cluster: name, json: JSON.stringify(assignment), slots: order });
     for (const [key, slot] of previous) {
       if (slots.get(key) === slot) continue;
       this.cells.release(slot);
     }
     entry.stats.add(ClusterStat.membership_change, changedPriorities(before, assignment));
-    setMembership(entry.stats, assignment);
+    this.setMembership(entry, assignment);
+  }
+
+  /** Active health checks say something new of an endpoint. `failed`: it was healthy until now. */
+  setCheckFlags(name: string, address: string, flags: number, failed: boolean): void {
+    const entry = this.entries.get(name);
+    const slot = entry === undefined ? undefined : slotsByAddress(entry).get(address);
+    if (entry === undefined || slot === undefined || !this.setFlags(slot, flags)) return;
+    this.healthChanged(name, entry, failed ? [slot] : []);
+  }
+
+  /** Whether a connection for requests was ever made in the cluster. */
+  hasTraffic(name: string): boolean {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return false;
+    this.noteTraffic(entry);
+    return entry.hasTraffic;
   }
 
   names(): string[] {
@@ -131,9 +159,67 @@ export class ClusterDirectory {
     };
   }
 
-  /** Brings the circuit breakers' gauges up to date. Before each scrape. */
+  /** Brings the gauges up to date that others than the configuration change. Before each scrape. */
   refreshGauges(): void {
-    for (const { breakers, slot } of this.entries.values()) breakers.refresh(this.cells.slot(slot));
+    for (const entry of this.entries.values()) {
+      entry.breakers.refresh(this.cells.slot(entry.slot));
+      if (entry.healthChanged && entry.assignment !== undefined) this.setMembership(entry, entry.assignment);
+    }
+  }
+
+  private refreshChecks(name: string, entry: Entry): void {
+    const { checkFlags } = this.options;
+    if (checkFlags === undefined) return;
+    let changed = false;
+    for (const [address, slot] of slotsByAddress(entry)) {
+      if (this.setFlags(slot, checkFlags(name, address))) changed = true;
+    }
+    if (changed) this.healthChanged(name, entry, []);
+  }
+
+  private healthChanged(name: string, entry: Entry, failed: readonly number[]): void {
+    entry.healthChanged = true;
+    this.options.broadcast({ type: 'endpoint-health', cluster: name, failed });
+  }
+
+  /** True: they were others. The outlier's stay. */
+  private setFlags(slot: number, flags: number): boolean {
+    const { cells, base } = this.cells.slot(slot);
+    const at = base + EndpointCell.healthFlags;
+    const before = Atomics.load(cells, at);
+    const after = (before & ~ACTIVE_CHECK_FLAGS) | flags;
+    if (after !== before) Atomics.store(cells, at, after);
+    return after !== before;
+  }
+
+  private noteTraffic(entry: Entry): void {
+    entry.hasTraffic ||= entry.endpointSlots.some((slot) => {
+      const { cells, base } = this.cells.slot(slot);
+      return Atomics.load(cells, base + EndpointCell.connections) !== 0;
+    });
+  }
+
+  private setMembership(entry: Entry, assignment: Assignment): void {
+    const { stats, endpointSlots } = entry;
+    entry.healthChanged = false;
+    const count = { healthy: 0, degraded: 0, unhealthy: 0 };
+    let total = 0;
+    let excluded = 0;
+    let heaviest = 0;
+    for (const { endpoints } of assignment.localities) {
+      for (const { health, weight } of endpoints) {
+        const { cells, base } = this.cells.slot(endpointSlots[total++] as number);
+        const flags = Atomics.load(cells, base + EndpointCell.healthFlags);
+        count[healthOf(health, flags)]++;
+        if (isExcluded(health, flags)) excluded++;
+        heaviest = Math.max(heaviest, weight);
+      }
+    }
+    stats.set(ClusterStat.membership_total, total);
+    stats.set(ClusterStat.membership_healthy, count.healthy);
+    stats.set(ClusterStat.membership_degraded, count.degraded);
+    stats.set(ClusterStat.membership_excluded, excluded);
+    stats.set(ClusterStat.max_host_weight, heaviest);
   }
 
   private add(cluster: Cluster): Entry {
@@ -145,6 +231,8 @@ export class ClusterDirectory {
       endpointSlots: [],
       stats: this.options.stats.block(prefix, CLUSTER_STATS),
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
+      healthChanged: false,
+      hasTraffic: false,
     };
     this.entries.set(cluster.name, entry);
     return entry;
@@ -194,26 +282,4 @@ function addressesByPriority(assignment: Assignment): Set<string>[] {
     for (const { address } of endpoints) found[priority].add(addressText(address));
   }
   return found;
-}
-
-function setMembership(stats: StatBlock, assignment: Assignment): void {
-  let total = 0;
-  let healthy = 0;
-  let degraded = 0;
-  let excluded = 0;
-  let heaviest = 0;
-  for (const { endpoints } of assignment.localities) {
-    for (const { health, weight } of endpoints) {
-      total++;
-      if (health === 'unknown' || health === 'healthy') healthy++;
-      else if (health === 'degraded') degraded++;
-      else if (health === 'draining') excluded++;
-      heaviest = Math.max(heaviest, weight);
-    }
-  }
-  stats.set(ClusterStat.membership_total, total);
-  stats.set(ClusterStat.membership_healthy, healthy);
-  stats.set(ClusterStat.membership_degraded, degraded);
-  stats.set(ClusterStat.membership_excluded, excluded);
-  stats.set(ClusterStat.max_host_weight, heaviest);
 }

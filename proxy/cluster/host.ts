@@ -4,7 +4,8 @@ import type { BalancerHost, HostHealth } from '../balancer/contract.ts';
 import { addressText, type Priority } from '../upstream/contract.ts';
 import type { HttpPool } from '../upstream/http-pool.ts';
 import type { PoolHost } from '../upstream/pool-context.ts';
-import type { TcpPool } from '../upstream/tcp-pool.ts';
+import { TcpPool } from '../upstream/tcp-pool.ts';
+import { healthOf, isExcluded } from './health.ts';
 import { EndpointCell, type Slot } from './shared.ts';
 
 /** What a host keeps open: pools by the key that tells their connections apart. */
@@ -48,16 +49,12 @@ export class WorkerHost implements PoolHost, BalancerHost {
     return this.endpoint.weight;
   }
 
-  /** EDS's word and the main thread's: active checks and outlier detection set flags, any of which means unhealthy. */
   get health(): HostHealth {
-    if (!this.gone && Atomics.load(this.cells, this.base + EndpointCell.healthFlags) !== 0) return 'unhealthy';
-    const { health } = this.endpoint;
-    if (health === 'unknown' || health === 'healthy') return 'healthy';
-    return health === 'degraded' ? 'degraded' : 'unhealthy';
+    return healthOf(this.endpoint.health, this.healthFlags());
   }
 
   get excluded(): boolean {
-    return this.endpoint.health === 'draining';
+    return isExcluded(this.endpoint.health, this.healthFlags());
   }
 
   get healthy(): boolean {
@@ -109,6 +106,16 @@ export class WorkerHost implements PoolHost, BalancerHost {
     this.count(result === 'success' ? EndpointCell.successes : EndpointCell.errors, 1);
   }
 
+  /**
+   * It fails its health checks: what it carries may end, and what comes later gets new connections, which may go another
+   * way. `closeTcp`: connections of tcp_proxy end now.
+   */
+  failedHealth(closeTcp: boolean): void {
+    this.drainPools();
+    if (!closeTcp) return;
+    for (const pool of [...this.live]) if (pool instanceof TcpPool) pool.destroy();
+  }
+
   /** Lets connections end as they become idle; new pools are made for new requests. */
   drainPools(): void {
     for (const { http, tcp } of [this.pools.default, this.pools.high]) {
@@ -143,6 +150,10 @@ export class WorkerHost implements PoolHost, BalancerHost {
     this.retired = true;
     this.drainPools();
     this.settle();
+  }
+
+  private healthFlags(): number {
+    return this.gone ? 0 : Atomics.load(this.cells, this.base + EndpointCell.healthFlags);
   }
 
   private hold(): void {

@@ -6,6 +6,7 @@
  * and by every worker until each has let go, counted in the slot's own last cell: a request that ends late in one worker
  * can therefore never touch the numbers of the slot's next owner.
  */
+import type { EndpointFlag } from './contract.ts';
 
 export const CELLS_PER_SLOT = 16;
 const SLOTS_PER_CHUNK = 1024;
@@ -26,12 +27,37 @@ export const EndpointCell = {
   successes: 6,
   errors: 7,
   timeouts: 8,
-  /** Bits set by the main thread (active health checks, outlier detection); 0 is healthy. */
+  /** Bits of `HealthFlag`, set by the main thread; 0 is healthy. */
   healthFlags: 9,
 } as const;
 
-/** Bits of `EndpointCell.healthFlags`. */
-export const HealthFlag = { failedActiveHealthCheck: 1, failedOutlierCheck: 2 } as const;
+/** Bits of `EndpointCell.healthFlags`. Each is one party's: active health checks set all but the outlier's. */
+export const HealthFlag = {
+  failedActiveHealthCheck: 1,
+  failedOutlierCheck: 2,
+  /** Well, with the word that others would be better. */
+  degradedActiveHealthCheck: 4,
+  /** Not checked yet, and not to be counted before. */
+  pendingActiveHealthCheck: 8,
+  /** Discovery has taken it away; it stays while it passes its checks. */
+  pendingDynamicRemoval: 16,
+  /** Told us to stay away: does not count. */
+  excludedByImmediateFailure: 32,
+  activeHealthCheckTimeout: 64,
+} as const satisfies { readonly [flag in EndpointFlag]: number };
+
+/** The bits of active health checks. */
+export const ACTIVE_CHECK_FLAGS =
+  HealthFlag.failedActiveHealthCheck |
+  HealthFlag.degradedActiveHealthCheck |
+  HealthFlag.pendingActiveHealthCheck |
+  HealthFlag.pendingDynamicRemoval |
+  HealthFlag.excludedByImmediateFailure |
+  HealthFlag.activeHealthCheckTimeout;
+/** Any of these: unhealthy. */
+export const FAILED_FLAGS = HealthFlag.failedActiveHealthCheck | HealthFlag.failedOutlierCheck;
+/** Any of these: counts neither for nor against its priority. */
+export const EXCLUDED_FLAGS = HealthFlag.pendingActiveHealthCheck | HealthFlag.excludedByImmediateFailure;
 
 /** How many threads still hold the slot. */
 const HOLDERS = CELLS_PER_SLOT - 1;

@@ -1,8 +1,11 @@
 /** A cluster as the admin pages show it: from what the workers were sent, with the live numbers of the shared cells. */
 import { addressText } from '../upstream/contract.ts';
-import type { ClusterStatus } from './contract.ts';
+import type { ClusterStatus, EndpointFlag } from './contract.ts';
 import type { ClusterDirectory, ClusterView } from './directory.ts';
 import { EndpointCell, HealthFlag } from './shared.ts';
+
+// `HealthFlag` has these names and no others.
+const FLAGS = Object.keys(HealthFlag) as EndpointFlag[];
 
 /** Every cluster, in the order in which they came. Parses each one: for pages, not for requests. */
 export function clusterStatuses(directory: ClusterDirectory): ClusterStatus[] {
@@ -33,8 +36,7 @@ function clusterStatus(view: ClusterView): ClusterStatus {
           weight: endpoint.weight,
           canary: endpoint.metadata['envoy.lb']?.canary === true,
           edsHealth: endpoint.health,
-          failedActiveHealthCheck: (flags & HealthFlag.failedActiveHealthCheck) !== 0,
-          failedOutlierCheck: (flags & HealthFlag.failedOutlierCheck) !== 0,
+          healthFlags: new Set(FLAGS.filter((name) => (flags & HealthFlag[name]) !== 0)),
           stats: {
             cx_active: cell(EndpointCell.connectionsActive),
             cx_connect_fail: cell(EndpointCell.connectFailures),

@@ -54,6 +54,9 @@ export class WorkerClusterTable implements ClusterTable {
       case 'endpoints':
         this.setEndpoints(message.cluster, message.json, message.slots);
         return true;
+      case 'endpoint-health':
+        this.changeHealth(message.cluster, message.failed);
+        return true;
       default:
         return false;
     }
@@ -128,6 +131,15 @@ export class WorkerClusterTable implements ClusterTable {
     entry.assignmentJson = json;
     entry.assignmentStale = true;
     if (entry.cluster !== undefined) this.inflate(entry);
+  }
+
+  private changeHealth(name: string, failed: readonly number[]): void {
+    const entry = this.entries.get(name);
+    if (entry?.cluster === undefined) return;
+    entry.cluster.rebuild();
+    for (const slot of failed) {
+      entry.hosts.get(slot)?.failedHealth(entry.cluster.config.closeConnectionsOnHostHealthFailure);
+    }
   }
 
   /** Lets go of the endpoints that are not in `kept`. */

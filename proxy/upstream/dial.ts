@@ -4,11 +4,16 @@ import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'n
 import type { Address } from '../../xds-client/model/common.ts';
 import type { PoolContext } from './pool-context.ts';
 
+/** Where a connection goes and how it is wrapped: a pool's context, or what stands in for one off the data path. */
+export interface DialContext extends Pick<PoolContext, 'config' | 'tls'> {
+  readonly host: { readonly endpoint: { readonly address: Address } };
+}
+
 /**
  * Starts connecting and returns at once. The caller waits for `connect`, or with TLS for `secureConnect`.
  * Throws where Node refuses the address outright.
  */
-export function dial(context: PoolContext, allowHalfOpen: boolean, onread?: OnReadOpts): Socket | TLSSocket {
+export function dial(context: DialContext, allowHalfOpen: boolean, onread?: OnReadOpts): Socket | TLSSocket {
   const target = endpointOptions(context.host.endpoint.address, context, allowHalfOpen);
   if (onread !== undefined) target.onread = onread;
   if (context.tls === undefined) return connect(target);
@@ -21,7 +26,7 @@ export function dial(context: PoolContext, allowHalfOpen: boolean, onread?: OnRe
 
 function endpointOptions(
   address: Address,
-  context: PoolContext,
+  context: DialContext,
   allowHalfOpen: boolean,
 ): TcpNetConnectOpts | IpcNetConnectOpts {
   if (address.kind === 'pipe') return { path: address.path.replace(/^@/, '\0'), allowHalfOpen };

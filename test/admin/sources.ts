@@ -15,8 +15,7 @@ function endpoint(host: string, port: number, more: Partial<EndpointStatus>): En
     weight: 1,
     canary: false,
     edsHealth: 'unknown',
-    failedActiveHealthCheck: false,
-    failedOutlierCheck: false,
+    healthFlags: new Set(),
     stats: {},
     ...more,
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClusterDirectory } from '../../proxy/cluster/directory.ts';
-import { EndpointCell } from '../../proxy/cluster/shared.ts';
+import { EndpointCell, HealthFlag } from '../../proxy/cluster/shared.ts';
 import { clusterStatuses } from '../../proxy/cluster/status.ts';
 import { WorkerClusterTable } from '../../proxy/cluster/table.ts';
 import type { ToWorker } from '../../proxy/messages.ts';
@@ -19,7 +19,10 @@ const anywhere: LoadBalancerContext = {
   head: undefined,
 };
 
-function setUp(workers = 1): {
+function setUp(
+  workers = 1,
+  checkFlags?: (cluster: string, address: string) => number,
+): {
   directory: ClusterDirectory;
   tables: WorkerClusterTable[];
   stats: MainStats;
@@ -44,6 +47,7 @@ function setUp(workers = 1): {
       for (const table of tables) table.handle(message);
     },
     stats,
+    ...(checkFlags === undefined ? {} : { checkFlags }),
   });
   return { directory, tables, stats, sent };
 }
@@ -217,4 +221,74 @@ test('new thresholds hold for what is counted already', () => {
   assert.equal(tables[0]?.get('payment')?.tryAcquireRetry('default'), true);
   directory.setCluster(config(1));
   assert.equal(tables[0]?.get('payment')?.tryAcquireRetry('default'), false);
+});
+
+const FAILED = HealthFlag.failedActiveHealthCheck;
+const [first, second] = [endpoint('10.0.0.1', 80), endpoint('10.0.0.2', 80)];
+const chosen = (table: WorkerClusterTable | undefined): string[] =>
+  [...new Set([1, 2, 3, 4].map(() => choose(table, 'payment') ?? 'none'))].sort();
+
+test('an endpoint that fails its checks gets nothing more in any worker, and comes back', () => {
+  const { directory, tables, stats } = setUp(2);
+  directory.setCluster(cluster('payment', { panicThresholdPercent: 0 }));
+  directory.setAssignment('payment', assignment('payment', [first, second]));
+  for (const table of tables) assert.deepEqual(chosen(table), ['10.0.0.1:80', '10.0.0.2:80']);
+  directory.setCheckFlags('payment', '10.0.0.1:80', FAILED, true);
+  for (const table of tables) assert.deepEqual(chosen(table), ['10.0.0.2:80']);
+  directory.refreshGauges();
+  assert.equal(stats.get('cluster.payment.membership_healthy'), 1);
+  directory.setCheckFlags('payment', '10.0.0.1:80', 0, false);
+  for (const table of tables) assert.deepEqual(chosen(table), ['10.0.0.1:80', '10.0.0.2:80']);
+  directory.refreshGauges();
+  assert.equal(stats.get('cluster.payment.membership_healthy'), 2);
+});
+
+test('endpoints come with the health that their checks give them', () => {
+  const flags = new Map([['10.0.0.1:80', FAILED as number]]);
+  const { directory, tables, stats } = setUp(1, (_cluster, address) => flags.get(address) ?? 0);
+  directory.setCluster(cluster('payment', { panicThresholdPercent: 0 }));
+  directory.setAssignment('payment', assignment('payment', [first, second]));
+  assert.deepEqual(chosen(tables[0]), ['10.0.0.2:80']);
+  assert.equal(stats.get('cluster.payment.membership_healthy'), 1);
+  // The same endpoints, checked by others.
+  flags.clear();
+  directory.setAssignment('payment', assignment('payment', [first, second]));
+  assert.deepEqual(chosen(tables[0]), ['10.0.0.1:80', '10.0.0.2:80']);
+});
+
+test('what outlier detection says stays when health checks say something', () => {
+  const { directory } = setUp();
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [first]));
+  const slot = directory.view('payment')?.endpoint('10.0.0.1:80');
+  assert.ok(slot !== undefined);
+  slot.cells[slot.base + EndpointCell.healthFlags] = HealthFlag.failedOutlierCheck;
+  directory.setCheckFlags('payment', '10.0.0.1:80', FAILED, true);
+  directory.setCheckFlags('payment', '10.0.0.1:80', 0, false);
+  assert.equal(slot.cells[slot.base + EndpointCell.healthFlags], HealthFlag.failedOutlierCheck);
+});
+
+test('degraded endpoints are second choice, excluded ones count neither way', () => {
+  const { directory, tables, stats } = setUp();
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [first, second]));
+  directory.setCheckFlags('payment', '10.0.0.1:80', HealthFlag.degradedActiveHealthCheck, false);
+  directory.setCheckFlags('payment', '10.0.0.2:80', FAILED | HealthFlag.excludedByImmediateFailure, true);
+  assert.deepEqual(chosen(tables[0]), ['10.0.0.1:80']);
+  directory.refreshGauges();
+  assert.equal(stats.get('cluster.payment.membership_degraded'), 1);
+  assert.equal(stats.get('cluster.payment.membership_excluded'), 1);
+});
+
+test('a cluster has had traffic once a connection was made, also to an endpoint that is gone', () => {
+  const { directory } = setUp();
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [first]));
+  assert.equal(directory.hasTraffic('payment'), false);
+  const slot = directory.view('payment')?.endpoint('10.0.0.1:80');
+  assert.ok(slot !== undefined);
+  slot.cells[slot.base + EndpointCell.connections] = 1;
+  directory.setAssignment('payment', assignment('payment', [second]));
+  assert.equal(directory.hasTraffic('payment'), true);
+  assert.equal(directory.hasTraffic('nobody'), false);
 });

@@ -151,17 +151,114 @@ test('thresholds, protocol and socket matches come through', () => {
   assert.equal(second?.transportSocket.kind, 'raw');
 });
 
-test('health checks and outlier detection are left aside with a warning', () => {
-  const fields = warned(
-    CLUSTER,
-    staticCluster({
-      outlier_detection: { consecutive_5xx: 5 },
-      health_checks: [
-        { timeout: '1s', interval: '1s', tcp_health_check: {}, healthy_threshold: 1, unhealthy_threshold: 1 },
-      ],
-    }),
+test('outlier detection is left aside with a warning', () => {
+  const fields = warned(CLUSTER, staticCluster({ outlier_detection: { consecutive_5xx: 5 } }));
+  assert.deepEqual(
+    fields.map(({ path }) => path),
+    ['outlier_detection'],
   );
-  assert.deepEqual(fields.map(({ path }) => path).sort(), ['health_checks', 'outlier_detection']);
+});
+
+const CHECK = { timeout: '1s', interval: '5s', healthy_threshold: 2, unhealthy_threshold: 3 };
+const checked = (probe: object, more: object = {}) =>
+  staticCluster({ health_checks: [{ ...CHECK, ...probe }], ...more });
+const HTTP2 = options({ explicit_http_config: { http2_protocol_options: {} } });
+
+test('a health check has the defaults of Envoy', () => {
+  assert.deepEqual(accepted(CLUSTER, checked({ http_health_check: { path: '/' } })).healthCheck, {
+    timeoutMs: 1000,
+    initialJitterMs: 0,
+    intervalJitterMs: 0,
+    intervalJitterPercent: 0,
+    unhealthyThreshold: 3,
+    healthyThreshold: 2,
+    intervals: {
+      healthyMs: 5000,
+      healthyEdgeMs: 5000,
+      unhealthyMs: 5000,
+      unhealthyEdgeMs: 5000,
+      noTrafficMs: 60_000,
+      noTrafficHealthyMs: 60_000,
+    },
+    reuseConnection: true,
+    probe: {
+      kind: 'http',
+      host: undefined,
+      path: '/',
+      method: 'GET',
+      http2: false,
+      headersToAdd: [],
+      headersToRemove: [],
+      expectedStatuses: [{ start: 200, end: 201 }],
+      retriableStatuses: [],
+      send: undefined,
+      receive: [],
+      bufferBytes: 1024,
+      serviceName: undefined,
+    },
+    alpn: [],
+    socketMatch: undefined,
+  });
+});
+
+test('the pauses of a health check follow one another', () => {
+  const intervals = { unhealthy_interval: '3s', no_traffic_interval: '7s' };
+  const { healthCheck } = accepted(CLUSTER, checked({ tcp_health_check: {}, ...intervals }));
+  assert.deepEqual(healthCheck?.intervals, {
+    healthyMs: 5000,
+    healthyEdgeMs: 5000,
+    unhealthyMs: 3000,
+    unhealthyEdgeMs: 3000,
+    noTrafficMs: 7000,
+    noTrafficHealthyMs: 7000,
+  });
+});
+
+test('what a health check sends and wants comes through as bytes', () => {
+  const tcp = { send: { text: '70696E67' }, receive: [{ binary: 'cG9uZw==' }] };
+  assert.deepEqual(accepted(CLUSTER, checked({ tcp_health_check: tcp })).healthCheck?.probe, {
+    kind: 'tcp',
+    send: 'cGluZw==',
+    receive: ['cG9uZw=='],
+  });
+});
+
+test('a gRPC health check asks for a service by its name', () => {
+  const probe = { service_name: 'pay.v1', authority: 'pay' };
+  assert.deepEqual(accepted(CLUSTER, checked({ grpc_health_check: probe }, HTTP2)).healthCheck?.probe, {
+    kind: 'grpc',
+    service: 'pay.v1',
+    authority: 'pay',
+    metadata: [],
+  });
+});
+
+test('an endpoint says where its health is asked for', () => {
+  const config = (health_check_config: object) => {
+    const at = { address: { socket_address: { address: '10.0.0.1', port_value: 80 } }, health_check_config };
+    const { discovery } = accepted(CLUSTER, staticCluster({ load_assignment: assignment({ endpoint: at }) }));
+    return discovery.kind === 'static' ? discovery.localities[0]?.endpoints[0]?.healthCheck : undefined;
+  };
+  assert.deepEqual(config({ port_value: 8086, hostname: 'h' }), {
+    host: undefined,
+    port: 8086,
+    hostname: 'h',
+    disabled: false,
+  });
+  assert.deepEqual(
+    config({ address: { socket_address: { address: '10.0.0.9', port_value: 1 } }, disable_active_health_check: true }),
+    { host: '10.0.0.9', port: 1, hostname: '', disabled: true },
+  );
+});
+
+test('events of health checks are left aside with a warning', () => {
+  const more = { always_log_health_check_failures: true, always_log_health_check_success: true };
+  assert.deepEqual(
+    warned(CLUSTER, checked({ tcp_health_check: {}, ...more }))
+      .map(({ path }) => path)
+      .sort(),
+    Object.keys(more).map((field) => `health_checks[0].${field}`),
+  );
 });
 
 test('a value that changes nothing is not warned about', () => {
@@ -169,6 +266,54 @@ test('a value that changes nothing is not warned about', () => {
 });
 
 const REFUSALS: readonly (readonly [string, { readonly [key: string]: unknown }, string])[] = [
+  [
+    'two health checks',
+    staticCluster({ health_checks: [1, 2].map(() => ({ ...CHECK, tcp_health_check: {} })) }),
+    'health_checks: one health check is made for a cluster, not 2',
+  ],
+  ['a health check of nothing', checked({}), 'health_checks[0]'],
+  [
+    'a gRPC health check over HTTP/1.1',
+    checked({ grpc_health_check: {} }),
+    'health_checks[0].grpc_health_check: payment cluster must support HTTP/2 for gRPC healthchecking',
+  ],
+  [
+    'a health check of its own',
+    checked({ custom_health_check: { name: 'x' } }),
+    'custom_health_check: is not supported',
+  ],
+  [
+    'a payload that is no hex',
+    checked({ tcp_health_check: { send: { text: 'abc' } } }),
+    "health_checks[0].tcp_health_check.send.text: invalid hex string 'abc'",
+  ],
+  [
+    'a body for GET',
+    checked({ http_health_check: { path: '/', send: { text: '00' } } }),
+    "HTTP health check cannot specify a request payload with method 'GET'",
+  ],
+  [
+    'statuses back to front',
+    checked({ http_health_check: { path: '/', expected_statuses: [{ start: 300, end: 200 }] } }),
+    'expected_statuses[0]: Invalid http expected status range: expecting start < end, but found start=300 and end=200',
+  ],
+  [
+    'statuses that HTTP has not',
+    checked({ http_health_check: { path: '/', retriable_statuses: [{ start: 500, end: 700 }] } }),
+    'Invalid http retriable status range: expecting end <= 600, but found end=700',
+  ],
+  [
+    'an operator in a header of a health check',
+    checked({
+      http_health_check: { path: '/', request_headers_to_add: [{ header: { key: 'x', value: '%START_TIME%' } }] },
+    }),
+    'request_headers_to_add[0].header.value: command operators are not filled in for health checks',
+  ],
+  [
+    'health checks over HTTP/3',
+    checked({ http_health_check: { path: '/', codec_client_type: 'HTTP3' } }),
+    'codec_client_type: is not supported: HTTP/3 is not built',
+  ],
   ['no name', staticCluster({ name: '' }), 'name: value length must be at least 1 characters'],
   ['no time to connect', staticCluster({ connect_timeout: '0s' }), 'connect_timeout: value must be greater than 0 ms'],
   [

@@ -397,3 +397,87 @@ function pinned(name: string, pin: string): Secret {
   } as const;
   return { kind: 'validation', name, validation };
 }
+
+describe('health checks before a cluster serves', () => {
+  const healthCheck: Cluster['healthCheck'] = {
+    timeoutMs: 1000,
+    initialJitterMs: 0,
+    intervalJitterMs: 0,
+    intervalJitterPercent: 0,
+    unhealthyThreshold: 1,
+    healthyThreshold: 1,
+    intervals: {
+      healthyMs: 1,
+      healthyEdgeMs: 1,
+      unhealthyMs: 1,
+      unhealthyEdgeMs: 1,
+      noTrafficMs: 1,
+      noTrafficHealthyMs: 1,
+    },
+    reuseConnection: true,
+    probe: { kind: 'tcp', send: undefined, receive: [] },
+    alpn: [],
+    socketMatch: undefined,
+  };
+  const checked = cluster('a', { healthCheck });
+
+  it('waits for the endpoints, then for their health', () => {
+    const bench = new Bench();
+    assert.deepEqual(bench.put(put.cluster(checked)), []);
+    assert.deepEqual(bench.put(put.endpoints('a', 1)), ['check a [1]']);
+    assert.equal(bench.store.clusterCounts().warming, 1);
+    assert.deepEqual(bench.keep(bench.store.healthChecked(checked, 0)), ['cluster a [1]']);
+  });
+
+  it('has the new endpoints checked when they change before', () => {
+    const bench = new Bench();
+    bench.put(put.cluster(checked));
+    bench.put(put.endpoints('a', 1));
+    assert.deepEqual(bench.put(put.endpoints('a', 1, 2)), ['check a [1,2]']);
+    assert.deepEqual(bench.put(put.endpoints('a', 1, 2)), []);
+  });
+
+  it('does not wait where there is nobody to check', () => {
+    const bench = new Bench();
+    bench.put(put.cluster(checked));
+    assert.deepEqual(bench.put(put.endpoints('a')), ['cluster a []']);
+  });
+
+  it('goes on serving the old cluster meanwhile, with its own endpoints', () => {
+    const bench = serving();
+    assert.deepEqual(bench.put(put.cluster(checked)), ['check a [1]']);
+    assert.deepEqual(bench.put(put.endpoints('a', 2)), ['check a [2]', 'endpoints a [2]']);
+    assert.deepEqual(bench.keep(bench.store.healthChecked(checked, 0)), ['cluster a [2]']);
+  });
+
+  it('ends the checks of a cluster that will not serve', () => {
+    const bench = serving();
+    bench.put(put.cluster(checked));
+    assert.deepEqual(bench.put(put.cluster(cluster('a'))), ['check-ended a']);
+    const other = new Bench();
+    other.put(put.cluster(checked));
+    other.put(put.endpoints('a', 1));
+    const gone = other.apply({ removed: [{ kind: 'cluster', name: 'a' }] });
+    assert.deepEqual(gone, ['check-ended a']);
+  });
+
+  it('takes no word on a cluster that was replaced meanwhile', () => {
+    const bench = new Bench();
+    const other = { ...checked, connectTimeoutMs: 1 };
+    bench.put(put.cluster(checked));
+    bench.put(put.endpoints('a', 1));
+    assert.deepEqual(bench.put(put.cluster(other)), ['check a [1]']);
+    assert.deepEqual(bench.keep(bench.store.healthChecked(checked, 0)), []);
+    assert.deepEqual(bench.keep(bench.store.healthChecked(other, 0)), ['cluster a [1]']);
+  });
+
+  it('lets the start wait for as long as the first round takes', () => {
+    const bench = new Bench();
+    bench.put(put.cluster(checked));
+    bench.put(put.endpoints('a', 1));
+    bench.tick(1_000_000);
+    assert.deepEqual(bench.wanted('listener'), []);
+    bench.keep(bench.store.healthChecked(checked, 1_000_000));
+    assert.deepEqual(bench.wanted('listener'), ['*']);
+  });
+});

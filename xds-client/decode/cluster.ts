@@ -9,6 +9,7 @@ import { type DecodeContext, support } from './context.ts';
 import { decodeLocalities, decodeOverprovisioning } from './endpoint.ts';
 import { decodeExtension } from './extension.ts';
 import { any, flag, has, message, percent, text, textOrNone, word, wrappedNumber } from './fields.ts';
+import { decodeHealthChecks } from './health-check.ts';
 import { decodeBalancing, NO_HASHING } from './load-balancing.ts';
 import { structToJson } from './struct.ts';
 import { decodeUpstreamHttp } from './upstream-options.ts';
@@ -50,12 +51,12 @@ support(`${CLUSTER}.Cluster`, {
     'protocol_selection',
     'upstream_connection_options',
     'close_connections_on_host_health_failure',
+    'health_checks',
+    'ignore_health_on_host_removal',
     'filters',
     'load_balancing_policy',
   ],
   ignored: {
-    ignore_health_on_host_removal: 'an endpoint that is taken away is always drained',
-    health_checks: 'active health checks are not made yet; endpoints count as healthy',
     outlier_detection: 'failing endpoints are not ejected yet',
     dns_resolvers: RESOLVER,
     use_tcp_for_dns_lookups: RESOLVER,
@@ -86,11 +87,10 @@ support(`${CLUSTER}.Cluster.OriginalDstLbConfig`, {
 });
 support(`${CLUSTER}.Cluster.RefreshRate`, { acts: ['base_interval', 'max_interval'] });
 support(`${CLUSTER}.Cluster.CommonLbConfig`, {
-  acts: ['healthy_panic_threshold', 'locality_weighted_lb_config'],
+  acts: ['healthy_panic_threshold', 'locality_weighted_lb_config', 'ignore_new_hosts_until_first_hc'],
   ignored: {
     zone_aware_lb_config: ZONES,
     update_merge_window: 'endpoint updates are applied as they come',
-    ignore_new_hosts_until_first_hc: 'active health checks are not made yet',
     close_connections_on_host_set_change: 'connections to endpoints that stay are kept',
     consistent_hashing_lb_config: NO_HASHING,
     override_host_status: 'no filter chooses an endpoint',
@@ -263,10 +263,17 @@ function decodeHttp(cluster: MessageObject, ctx: DecodeContext) {
 export function decodeCluster(cluster: MessageObject, ctx: DecodeContext): Cluster {
   const lbConfig = message(cluster, 'common_lb_config');
   decodeFilters(cluster, ctx);
+  const http = decodeHttp(cluster, ctx);
+  const healthCheck = decodeHealthChecks(cluster, http.protocol, ctx);
+  const discovery = decodeDiscovery(cluster, ctx);
+  if (healthCheck !== undefined && discovery.kind === 'original-dst') {
+    const reason = 'ORIGINAL_DST: endpoints that nobody lists are not checked, and count as healthy';
+    ctx.ignore(`${CLUSTER}.Cluster.health_checks`, reason, 'health_checks');
+  }
   return {
     name: text(cluster, 'name'),
     altStatName: textOrNone(cluster, 'alt_stat_name'),
-    discovery: decodeDiscovery(cluster, ctx),
+    discovery,
     dns: decodeDns(cluster, ctx),
     ...decodeBalancing(cluster, ctx),
     panicThresholdPercent: percent(lbConfig, 'healthy_panic_threshold') ?? DEFAULT_PANIC_PERCENT,
@@ -274,7 +281,7 @@ export function decodeCluster(cluster: MessageObject, ctx: DecodeContext): Clust
     connectTimeoutMs: duration(cluster, 'connect_timeout', ctx) ?? DEFAULT_CONNECT_TIMEOUT_MS,
     perConnectionBufferLimitBytes: wrappedNumber(cluster, 'per_connection_buffer_limit_bytes') ?? DEFAULT_BUFFER,
     thresholds: decodeCircuitBreakers(cluster),
-    ...decodeHttp(cluster, ctx),
+    ...http,
     transportSocket: decodeSocket(cluster, ctx),
     transportSocketMatches: each(cluster, 'transport_socket_matches', ctx, (match) => ({
       name: text(match, 'name'),
@@ -285,6 +292,8 @@ export function decodeCluster(cluster: MessageObject, ctx: DecodeContext): Clust
     sourceAddress: inside(cluster, 'upstream_bind_config', ctx, (bind) =>
       inside(bind, 'source_address', ctx, (address) => decodeSocketAddress(address, ctx)),
     ),
+    ...(healthCheck === undefined ? {} : { healthCheck }),
+    ...(flag(lbConfig, 'ignore_new_hosts_until_first_hc') ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     closeConnectionsOnHostHealthFailure: flag(cluster, 'close_connections_on_host_health_failure'),
     ignoreHealthOnHostRemoval: flag(cluster, 'ignore_health_on_host_removal'),
     metadata: decodeMetadata(cluster, 'metadata'),

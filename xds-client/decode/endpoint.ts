@@ -4,6 +4,7 @@ import type { Assignment, EdsHealth, Endpoint, Locality, LocalityEndpoints } fro
 import { decodeAddress, decodeFractionalPercent, decodeMetadata, duration, each, requireIp } from './common.ts';
 import { type DecodeContext, support } from './context.ts';
 import { message, messages, number, text, word, wrappedNumber } from './fields.ts';
+import { decodeEndpointCheck } from './health-check.ts';
 
 const ENDPOINT = 'envoy.config.endpoint.v3';
 
@@ -33,9 +34,8 @@ support(`${ENDPOINT}.LbEndpoint`, {
   refused: { endpoint_name: 'endpoints are given in place' },
 });
 support(`${ENDPOINT}.Endpoint`, {
-  acts: ['address', 'hostname'],
+  acts: ['address', 'hostname', 'health_check_config'],
   ignored: {
-    health_check_config: 'active health checks are not made yet',
     additional_addresses: 'the first address is connected to',
   },
 });
@@ -61,20 +61,20 @@ export interface EndpointRules {
 
 function decodeEndpoint(lb: MessageObject, rules: EndpointRules, ctx: DecodeContext): Endpoint {
   const endpoint = message(lb, 'endpoint');
-  return ctx.at('endpoint', () =>
-    ctx.at('address', () => {
-      const address = decodeAddress(message(endpoint, 'address'), ctx);
-      const hint = ". Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
-      if (!rules.names) requireIp(address, hint, ctx);
-      return {
-        address,
-        hostname: text(endpoint, 'hostname'),
-        health: HEALTH[word(lb, 'health_status', 'UNKNOWN')] ?? 'unknown',
-        weight: wrappedNumber(lb, 'load_balancing_weight') ?? 1,
-        metadata: decodeMetadata(lb, 'metadata'),
-      };
-    }),
-  );
+  return ctx.at('endpoint', () => {
+    const address = ctx.at('address', () => decodeAddress(message(endpoint, 'address'), ctx));
+    const hint = ". Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
+    if (!rules.names) ctx.at('address', () => requireIp(address, hint, ctx));
+    const healthCheck = decodeEndpointCheck(endpoint, ctx);
+    return {
+      address,
+      hostname: text(endpoint, 'hostname'),
+      health: HEALTH[word(lb, 'health_status', 'UNKNOWN')] ?? 'unknown',
+      weight: wrappedNumber(lb, 'load_balancing_weight') ?? 1,
+      metadata: decodeMetadata(lb, 'metadata'),
+      ...(healthCheck === undefined ? {} : { healthCheck }),
+    };
+  });
 }
 
 function decodeLocalityEndpoints(group: MessageObject, rules: EndpointRules, ctx: DecodeContext): LocalityEndpoints {

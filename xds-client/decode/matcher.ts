@@ -133,7 +133,7 @@ export function decodeHeadersToAdd(of: MessageObject | undefined, field: string,
   return each(of, field, ctx, (option) => decodeHeaderToAdd(option, ctx));
 }
 
-function decodeHeadersToRemove(of: MessageObject | undefined, field: string, ctx: DecodeContext): string[] {
+export function decodeHeadersToRemove(of: MessageObject | undefined, field: string, ctx: DecodeContext): string[] {
   return texts(of, field).map((name, index) => {
     const lower = name.toLowerCase();
     if (isProtected(lower)) {

@@ -1,5 +1,6 @@
 import type { Address, ConfigSource, Json, Metadata } from './common.ts';
 import type { LocalityEndpoints } from './endpoint.ts';
+import type { HealthCheck } from './health-check.ts';
 import type { CommonHttpOptions, Http1Options, Http2Options } from './http-connection-manager.ts';
 import type { TransportSocket, UpstreamTls } from './tls.ts';
 
@@ -54,7 +55,7 @@ export type UpstreamProtocol =
   /** By ALPN of the upstream connection. */
   | { readonly kind: 'auto'; readonly http1: Http1Options; readonly http2: Http2Options };
 
-/** Health checks and outlier detection are decoded when their issue comes; until then decoders name the fields. */
+/** Outlier detection is decoded when its issue comes; until then the decoder names the field. */
 export interface Cluster extends Balancing {
   readonly name: string;
   readonly altStatName: string | undefined;
@@ -94,6 +95,9 @@ export interface Cluster extends Balancing {
       }
     | undefined;
   readonly sourceAddress: Address | undefined;
+  readonly healthCheck?: HealthCheck;
+  /** Endpoints that were never checked do not count in their priority's health. Default false. */
+  readonly ignoreNewHostsUntilFirstCheck?: boolean;
   readonly closeConnectionsOnHostHealthFailure: boolean;
   readonly ignoreHealthOnHostRemoval: boolean;
   readonly metadata: Metadata;

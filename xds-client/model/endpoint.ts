@@ -1,4 +1,5 @@
 import type { Address, Metadata } from './common.ts';
+import type { EndpointHealthCheck } from './health-check.ts';
 
 /** What EDS says of an endpoint. `unknown` counts as healthy. */
 export type EdsHealth = 'unknown' | 'healthy' | 'unhealthy' | 'draining' | 'timeout' | 'degraded';
@@ -10,6 +11,7 @@ export interface Endpoint {
   /** 1 or more. */
   readonly weight: number;
   readonly metadata: Metadata;
+  readonly healthCheck?: EndpointHealthCheck;
 }
 
 export interface Locality {

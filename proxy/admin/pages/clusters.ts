@@ -1,6 +1,6 @@
 /** `/clusters`, as text and as envoy.admin.v3.Clusters. */
 import type { Address } from '../../../xds-client/model/common.ts';
-import type { EndpointStatus, ThresholdStatus } from '../../cluster/contract.ts';
+import type { EndpointFlag, EndpointStatus, ThresholdStatus } from '../../cluster/contract.ts';
 import { addressText } from '../../upstream/contract.ts';
 import { type Answer, json, nameFilter, type Page, text } from '../page.ts';
 import type { AdminSources, ShownCluster } from '../sources.ts';
@@ -71,14 +71,20 @@ function endpointText(cluster: string, endpoint: EndpointStatus): string {
   );
 }
 
-function healthFlags(endpoint: EndpointStatus): string {
-  let flags = '';
-  if (endpoint.failedActiveHealthCheck) flags += '/failed_active_hc';
-  if (endpoint.failedOutlierCheck) flags += '/failed_outlier_check';
-  if (endpoint.edsHealth === 'unhealthy' || endpoint.edsHealth === 'timeout') flags += '/failed_eds_health';
-  if (endpoint.edsHealth === 'degraded') flags += '/degraded_eds_health';
-  if (endpoint.edsHealth === 'draining') flags += '/eds_status_draining';
-  return flags === '' ? 'healthy' : flags;
+/** In Envoy's order. */
+function healthFlags({ edsHealth, healthFlags: flags }: EndpointStatus): string {
+  let text = '';
+  if (flags.has('failedActiveHealthCheck')) text += '/failed_active_hc';
+  if (flags.has('failedOutlierCheck')) text += '/failed_outlier_check';
+  if (edsHealth === 'unhealthy' || edsHealth === 'timeout') text += '/failed_eds_health';
+  if (flags.has('degradedActiveHealthCheck')) text += '/degraded_active_hc';
+  if (edsHealth === 'degraded') text += '/degraded_eds_health';
+  if (flags.has('pendingDynamicRemoval')) text += '/pending_dynamic_removal';
+  if (flags.has('pendingActiveHealthCheck')) text += '/pending_active_hc';
+  if (flags.has('excludedByImmediateFailure')) text += '/excluded_via_immediate_hc_fail';
+  if (flags.has('activeHealthCheckTimeout')) text += '/active_hc_timeout';
+  if (edsHealth === 'draining') text += '/eds_status_draining';
+  return text === '' ? 'healthy' : text;
 }
 
 function clusterJson(cluster: ShownCluster): object {
@@ -111,6 +117,7 @@ function endpointJson(endpoint: EndpointStatus): object {
     const number = endpoint.stats[name] ?? 0;
     return number === 0 ? undefined : String(number);
   };
+  const flag = (name: EndpointFlag): true | undefined => endpoint.healthFlags.has(name) || undefined;
   const { region, zone, subZone } = endpoint.locality;
   return {
     address: addressJson(endpoint.address),
@@ -119,10 +126,15 @@ function endpointJson(endpoint: EndpointStatus): object {
       ...GAUGES.map((name) => ({ type: 'GAUGE', value: value(name), name })),
     ],
     health_status: {
-      failed_active_health_check: endpoint.failedActiveHealthCheck || undefined,
-      failed_outlier_check: endpoint.failedOutlierCheck || undefined,
+      failed_active_health_check: flag('failedActiveHealthCheck'),
+      failed_outlier_check: flag('failedOutlierCheck'),
       // Envoy shows an endpoint whose health EDS leaves open as healthy.
       eds_health_status: endpoint.edsHealth === 'unknown' ? 'HEALTHY' : endpoint.edsHealth.toUpperCase(),
+      failed_active_degraded_check: flag('degradedActiveHealthCheck'),
+      pending_dynamic_removal: flag('pendingDynamicRemoval'),
+      pending_active_hc: flag('pendingActiveHealthCheck'),
+      excluded_via_immediate_hc_fail: flag('excludedByImmediateFailure'),
+      active_hc_timeout: flag('activeHealthCheckTimeout'),
     },
     weight: endpoint.weight,
     hostname: endpoint.hostname === '' ? undefined : endpoint.hostname,

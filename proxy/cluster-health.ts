@@ -1,0 +1,100 @@
+/**
+ * Active health checks, wired: the configuration says which endpoints to check, the checks say how they are, and the
+ * directory tells the workers. The checks' code is loaded with the first cluster that has them.
+ */
+import { createRequire } from 'node:module';
+import type { Cluster } from '../xds-client/model/cluster.ts';
+import type { Assignment } from '../xds-client/model/endpoint.ts';
+import type { ClusterDirectory } from './cluster/directory.ts';
+import type { HealthChecks } from './cluster/health-check/health-checks.ts';
+import { systemTimers } from './cluster/system-resolver.ts';
+import type { StatsStore } from './observe/stats/contract.ts';
+import type { SecretTable } from './tls/secret-table.ts';
+
+export interface ClusterHealthOptions {
+  readonly directory: () => ClusterDirectory;
+  readonly stats: StatsStore;
+  /** The material of everything that serves or warms. */
+  readonly secrets: SecretTable;
+  /** Each endpoint of the cluster was checked once. */
+  readonly onChecked: (cluster: Cluster) => void;
+  /** TLS settings that OpenSSL refuses. */
+  readonly onTlsError: (message: string) => void;
+}
+
+interface Modules {
+  readonly HealthChecks: typeof HealthChecks;
+  readonly WorkerTlsProvider: typeof import('./tls/provider.ts').WorkerTlsProvider;
+}
+
+function loadModules(): Modules {
+  const require = createRequire(import.meta.url);
+  const checks =
+    require('./cluster/health-check/health-checks.ts') as typeof import('./cluster/health-check/health-checks.ts');
+  const tls = require('./tls/provider.ts') as typeof import('./tls/provider.ts');
+  return { HealthChecks: checks.HealthChecks, WorkerTlsProvider: tls.WorkerTlsProvider };
+}
+
+export class ClusterHealth {
+  private readonly options: ClusterHealthOptions;
+  private checks: HealthChecks | undefined = undefined;
+
+  constructor(options: ClusterHealthOptions) {
+    this.options = options;
+  }
+
+  /** A cluster warms: its endpoints are checked. */
+  warm(cluster: Cluster, assignment: Assignment): void {
+    this.load().warm(cluster, assignment);
+  }
+
+  stopWarming(name: string): void {
+    this.checks?.stopWarming(name);
+  }
+
+  /** A cluster serves; gives the endpoints to serve it with. */
+  serve(cluster: Cluster, assignment: Assignment): Assignment {
+    if (this.checks === undefined && cluster.healthCheck === undefined) return assignment;
+    return this.load().serve(cluster, assignment);
+  }
+
+  /** What discovery says of a serving cluster; gives the endpoints to serve it with. */
+  update(name: string, assignment: Assignment): Assignment {
+    return this.checks?.update(name, assignment) ?? assignment;
+  }
+
+  remove(name: string): void {
+    this.checks?.remove(name);
+  }
+
+  /** `HealthFlag` bits of the endpoint at that address. */
+  flagsOf(name: string, address: string): number {
+    return this.checks?.flagsOf(name, address) ?? 0;
+  }
+
+  close(): void {
+    this.checks?.close();
+  }
+
+  private load(): HealthChecks {
+    if (this.checks !== undefined) return this.checks;
+    const { directory, stats, secrets, onChecked, onTlsError } = this.options;
+    const { HealthChecks, WorkerTlsProvider } = loadModules();
+    this.checks = new HealthChecks(
+      {
+        stats,
+        tls: new WorkerTlsProvider(secrets, Date.now, onTlsError),
+        timers: systemTimers,
+        random: Math.random,
+        hasTraffic: (name) => directory().hasTraffic(name),
+      },
+      {
+        onFlags: (name, address, failed) =>
+          directory().setCheckFlags(name, address, this.flagsOf(name, address), failed),
+        onAssignment: (name, assignment) => directory().setAssignment(name, assignment),
+        onChecked,
+      },
+    );
+    return this.checks;
+  }
+}

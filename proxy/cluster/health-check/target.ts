@@ -1,0 +1,113 @@
+/** An endpoint as its checker sees it: where it is, what it is called, and how connections to it are wrapped. */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { Cluster } from '../../../xds-client/model/cluster.ts';
+import type { Address } from '../../../xds-client/model/common.ts';
+import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
+import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
+import type { TransportSocket, UpstreamTls } from '../../../xds-client/model/tls.ts';
+import type { TlsProvider, UpstreamTlsContext } from '../../tls/contract.ts';
+import { type DialContext, dial } from '../../upstream/dial.ts';
+import { serverNames, transportSocketOf } from '../wrapping.ts';
+import type { CheckResult, CheckTarget, DialEvents, Dialed } from './contract.ts';
+
+/** The endpoint's address, with what its `health_check_config` says instead. */
+export function checkAddress({ address, healthCheck }: Endpoint): Address {
+  if (healthCheck === undefined || address.kind === 'pipe') return address;
+  const { host, port } = healthCheck;
+  return { kind: 'socket', host: host ?? address.host, port: port ?? address.port };
+}
+
+/** TLS contexts of one cluster's checks: one a transport socket, with the sessions that it keeps. */
+export class CheckWrapping {
+  private readonly cluster: Cluster;
+  private readonly check: HealthCheck;
+  private readonly tls: TlsProvider;
+  private readonly contexts = new Map<UpstreamTls, UpstreamTlsContext>();
+
+  constructor(cluster: Cluster, check: HealthCheck, tls: TlsProvider) {
+    this.cluster = cluster;
+    this.check = check;
+    this.tls = tls;
+  }
+
+  socketOf(endpoint: Endpoint): TransportSocket<UpstreamTls> {
+    const { socketMatch } = this.check;
+    if (socketMatch === undefined) return transportSocketOf(this.cluster, endpoint);
+    const metadata = { ...endpoint.metadata, 'envoy.transport_socket_match': socketMatch };
+    return transportSocketOf(this.cluster, { ...endpoint, metadata });
+  }
+
+  /** What `dial` takes; `alpn`: offered where the configuration names no protocol. */
+  context(endpoint: Endpoint, alpn: readonly string[]): DialContext {
+    const address = checkAddress(endpoint);
+    const socket = this.socketOf(endpoint);
+    const host = { endpoint: { address } };
+    if (socket.kind === 'raw') return { config: this.cluster, host, tls: undefined };
+    const { tls } = socket;
+    let context = this.contexts.get(tls);
+    if (context === undefined) {
+      context = this.tls.upstream(tls);
+      this.contexts.set(tls, context);
+    }
+    const { sni, expectedSan } = serverNames(this.cluster, tls, endpoint, undefined);
+    const own = this.check.alpn.length === 0 && tls.common.alpnProtocols.length > 0;
+    return { config: this.cluster, host, tls: { context, sni, expectedSan, alpn: own ? undefined : alpn } };
+  }
+}
+
+export interface TargetOptions {
+  readonly cluster: Cluster;
+  readonly check: HealthCheck;
+  /** As it is configured now. */
+  readonly endpoint: () => Endpoint;
+  readonly wrapping: CheckWrapping;
+  readonly onVerify: () => void;
+  readonly report: (result: CheckResult) => void;
+}
+
+export function checkTarget({ cluster, check, endpoint, wrapping, onVerify, report }: TargetOptions): CheckTarget {
+  return {
+    authority: (configured) => endpoint().healthCheck?.hostname || configured || cluster.name,
+    get scheme() {
+      return wrapping.socketOf(endpoint()).kind === 'tls' ? 'https' : 'http';
+    },
+    timeoutMs: check.timeoutMs,
+    reuseConnection: check.reuseConnection,
+    onVerify,
+    report,
+    dial: (alpn, events) => connectTo(wrapping.context(endpoint(), alpn), events),
+  };
+}
+
+/** Throws where Node refuses the address, or while TLS material is missing. */
+function connectTo(context: DialContext, events: DialEvents): Dialed {
+  const socket: Socket = dial(context, false);
+  let over = false;
+  const close = (): void => {
+    if (over) return;
+    over = true;
+    socket.destroy();
+    events.onClosed();
+  };
+  socket.on('error', () => {});
+  socket.on('close', close);
+  const { tls } = context;
+  if (tls === undefined) {
+    socket.once('connect', () => events.onReady(socket));
+  } else {
+    socket.once('secureConnect', () => {
+      if (socket instanceof TLSSocket && tls.context.verify(socket, tls.expectedSan) === undefined) {
+        events.onReady(socket);
+      } else {
+        close();
+      }
+    });
+  }
+  return {
+    destroy: () => {
+      over = true;
+      socket.destroy();
+    },
+  };
+}
