@@ -1,7 +1,7 @@
 /** `npm start`: a mesh on one machine. */
 import { stderr, stdout } from 'node:process';
 import { type DemoOptions, parseDemoOptions, USAGE } from './command-line.ts';
-import { compareLedgers } from './ledgers.ts';
+import { compareLedgers, compareReports } from './ledgers.ts';
 import { Load, quantile } from './load.ts';
 import { MeshRun } from './mesh-run.ts';
 import { ProxyFigures } from './proxy-figures.ts';
@@ -13,6 +13,9 @@ const PAYMENTS = [
 ];
 /** The last service in the row of a payment. */
 const LAST = 'clearance';
+/** The service that is asked over gRPC and streams its report, and the one that does so, as ledgers name them. */
+const SETTLEMENT = 'settlement';
+const PAYMENT = 'payment';
 /** Spans are exported in batches of a second; the last one is under way when the load ends. */
 const SPANS_SETTLE_MS = 1_500;
 
@@ -37,6 +40,8 @@ async function main(options: DemoOptions): Promise<number> {
   await proxies.refresh();
   await new Promise((resolve) => setTimeout(resolve, SPANS_SETTLE_MS));
   const { sent, ok, failed, mtls } = load.figures;
+  const ledgers = run.ledgers();
+  const reports = run.reports();
   const result = {
     requests: sent,
     ok,
@@ -46,14 +51,17 @@ async function main(options: DemoOptions): Promise<number> {
     configPushes: run.controlPlane.pushes,
     spans: run.collector.spans,
     p99Ms: Number(quantile(load.allLatencies(), 0.99).toFixed(2)),
-    ...compareLedgers(load.ledger, run.ledgers(), LAST),
+    ...compareLedgers(load.ledger, ledgers, LAST),
+    grpcCalls: ledgers.get(SETTLEMENT)?.length ?? 0,
+    ...compareReports(reports.get(PAYMENT) ?? [], reports.get(SETTLEMENT) ?? []),
     rejectedPushes: run.controlPlane.rejected,
   };
   await run.stop();
   for (const failure of load.failures) tell(`failed: ${failure}`);
   const fields = Object.entries(result).map(([name, value]) => `${name} ${value}`);
   tell(options.json ? JSON.stringify(result) : `\n${fields.join(', ')}`);
-  return failed === 0 && result.lost === 0 && result.doubled === 0 ? 0 : 1;
+  const { lost, doubled, reportsLost, reportsDoubled } = result;
+  return failed + lost + doubled + reportsLost + reportsDoubled === 0 ? 0 : 1;
 }
 
 try {

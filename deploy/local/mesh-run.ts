@@ -10,7 +10,7 @@ import { Collector } from './collector.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
 import type { Pod } from './istio/mesh.ts';
 import { readMesh } from './istio/read.ts';
-import { readLedgers } from './ledgers.ts';
+import { readLines } from './ledgers.ts';
 import { type RunningPod, startPod, stopPod } from './pod-processes.ts';
 import { Addresses, Pods, podKey } from './pods.ts';
 
@@ -38,7 +38,7 @@ export class MeshRun {
   private readonly pods: Pods;
   private readonly running = new Map<string, RunningPod>();
   /** Ledgers of pods that were taken away. */
-  private readonly left: Pick<RunningPod, 'pod' | 'ledger'>[] = [];
+  private readonly left: Pick<RunningPod, 'pod' | 'ledger' | 'reports'>[] = [];
   private plane: ControlPlaneProcess | undefined;
   private watcher: FSWatcher | undefined;
   private settling: NodeJS.Timeout | undefined;
@@ -98,7 +98,12 @@ export class MeshRun {
 
   /** What every application took: payment ids by service. */
   ledgers(): ReadonlyMap<string, readonly string[]> {
-    return readLedgers([...this.left, ...this.running.values()]);
+    return readLines([...this.left, ...this.running.values()], 'ledger');
+  }
+
+  /** What the ends of the settlement reports wrote down, by service. */
+  reports(): ReadonlyMap<string, readonly string[]> {
+    return readLines([...this.left, ...this.running.values()], 'reports');
   }
 
   /** `keepLogs`: leave the folder, for somebody who was told to look into it. */

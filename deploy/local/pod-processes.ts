@@ -7,10 +7,17 @@ import { podKey } from './pods.ts';
 import { type ProcessSpec, Supervised } from './processes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** Who each application asks next, by its label or its deployment. */
-const NEXT: { readonly [service: string]: string } = {
-  'payment-service': 'settlement.bank.svc.cluster.local',
-  settlement: 'clearance.bank.svc.cluster.local',
+type Protocol = 'http' | 'grpc';
+
+/** What applications speak and whom they ask next, by their label or their deployment; HTTP and nobody where they are not here. */
+const APPLICATIONS: {
+  readonly [service: string]: {
+    readonly speaks: Protocol;
+    readonly next: { readonly service: string; readonly speaks: Protocol };
+  };
+} = {
+  'payment-service': { speaks: 'http', next: { service: 'settlement.bank.svc.cluster.local', speaks: 'grpc' } },
+  settlement: { speaks: 'grpc', next: { service: 'clearance.bank.svc.cluster.local', speaks: 'http' } },
 };
 /** Long enough to see what the mesh does without it. */
 const APP_RESTART_MS = 3_000;
@@ -25,6 +32,8 @@ export interface RunningPod {
   readonly listening: Promise<void>;
   /** File of the payments that the application took, an id a line. */
   readonly ledger: string;
+  /** File of the messages of reports that it sent or received. */
+  readonly reports: string;
 }
 
 export interface PodSurroundings {
@@ -41,13 +50,14 @@ export function startPod(pod: Pod, surroundings: PodSurroundings): RunningPod {
   const name = podKey(pod).replace('/', '_');
   const config = join(folder, `${name}.json`);
   const ledger = join(folder, `${name}.ledger`);
+  const reports = join(folder, `${name}.reports`);
   writeFileSync(config, JSON.stringify(bootstrapOf(pod, surroundings), null, 2));
   const logs = join(folder, 'logs');
   const command = proxyCommandLine(surroundings.proxyCommand, config);
   const proxy = new Supervised({ name: `${name}.proxy`, ...command, env: {}, restartAfterMs: PROXY_RESTART_MS }, logs);
-  if (pod.gateway) return { pod, proxy, app: undefined, listening: Promise.resolve(), ledger };
+  if (pod.gateway) return { pod, proxy, app: undefined, listening: Promise.resolve(), ledger, reports };
   const listens = Promise.withResolvers<void>();
-  const next = NEXT[pod.labels.app ?? pod.deployment] ?? NEXT[pod.deployment];
+  const application = APPLICATIONS[pod.labels.app ?? pod.deployment] ?? APPLICATIONS[pod.deployment];
   const app = new Supervised(
     {
       name: `${name}.app`,
@@ -58,7 +68,15 @@ export function startPod(pod: Pod, surroundings: PodSurroundings): RunningPod {
         SERVICE_HOST: pod.ip,
         SERVICE_PORT: String(pod.ports.app),
         SERVICE_LEDGER: ledger,
-        ...(next === undefined ? {} : { SERVICE_OUTBOUND: `${pod.ip}:${pod.ports.outbound}`, SERVICE_NEXT: next }),
+        SERVICE_REPORTS: reports,
+        ...(application === undefined
+          ? {}
+          : {
+              SERVICE_SPEAKS: application.speaks,
+              SERVICE_OUTBOUND: `${pod.ip}:${pod.ports.outbound}`,
+              SERVICE_NEXT: application.next.service,
+              SERVICE_NEXT_SPEAKS: application.next.speaks,
+            }),
       },
       restartAfterMs: APP_RESTART_MS,
       onMessage: (message) => {
@@ -67,7 +85,7 @@ export function startPod(pod: Pod, surroundings: PodSurroundings): RunningPod {
     },
     logs,
   );
-  return { pod, proxy, app, listening: listens.promise, ledger };
+  return { pod, proxy, app, listening: listens.promise, ledger, reports };
 }
 
 export async function stopPod({ proxy, app }: RunningPod): Promise<void> {

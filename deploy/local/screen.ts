@@ -39,6 +39,14 @@ export function suggestions(run: MeshRun, meshFolder: string): string {
       `kill -9 ${replicaPid}`,
     ]);
   }
+  const settlementV1 = run.runningPods.find((pod) => pod.deployment === 'settlement-v1');
+  const settlementPid = settlementV1 === undefined ? undefined : run.appPid(settlementV1);
+  if (settlementPid !== undefined) {
+    tries.push([
+      'kill settlement v1 for 3 s: payment is told UNAVAILABLE over gRPC, and opens the reports that ended again',
+      `kill -9 ${settlementPid}`,
+    ]);
+  }
   if (clearance !== undefined) {
     tries.push(
       [

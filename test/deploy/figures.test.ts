@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { compareLedgers } from '../../deploy/local/ledgers.ts';
+import { compareLedgers, compareReports } from '../../deploy/local/ledgers.ts';
 import { quantile } from '../../deploy/local/load.ts';
 import { settlementShares } from '../../deploy/local/screen.ts';
 
@@ -36,6 +36,36 @@ describe('ledgers compared', () => {
   test('one that a service took twice is doubled, whatever the client was told', () => {
     const client = new Map([['a', false]]);
     assert.deepEqual(compareLedgers(client, services(['a'], ['a', 'a']), 'clearance'), { lost: 0, doubled: 1 });
+  });
+});
+
+describe('the two ends of reports', () => {
+  test('that agree have lost and doubled nothing', () => {
+    const lines = ['r1 a', 'r2 a', 'r1 b'];
+    assert.deepEqual(compareReports(lines, lines), {
+      reportStreams: 2,
+      reported: 3,
+      reportsLost: 0,
+      reportsDoubled: 0,
+    });
+  });
+
+  test('show what was lost on a call that goes on', () => {
+    assert.equal(compareReports(['r1 a'], ['r1 a', 'r1 b']).reportsLost, 1);
+    assert.equal(compareReports([], ['r1 a', 'r1 b']).reportsLost, 2);
+  });
+
+  for (const [who, received, sent] of [
+    ['the reader', ['r1 a', 'r1 c', 'r1'], ['r1 a', 'r1 b', 'r1 c', 'r1 d']],
+    ['the sender', ['r1 a', 'r1 c'], ['r1 a', 'r1 b', 'r1 c', 'r1 d', 'r1']],
+  ] as const) {
+    test(`count what is missing before the last message where ${who} saw the end`, () => {
+      assert.equal(compareReports(received, sent).reportsLost, 1);
+    });
+  }
+
+  test('show what came twice', () => {
+    assert.equal(compareReports(['r1 a', 'r1 a', 'r2 a'], ['r1 a', 'r2 a']).reportsDoubled, 1);
   });
 });
 

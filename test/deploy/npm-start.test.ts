@@ -49,6 +49,11 @@ test('edits and a killed control plane cost no payment', { timeout: 90_000 }, as
   assert.equal(result.ok, requests);
   assert.equal(result.mtls, requests, 'every hop of every payment went over mutual TLS');
   assert.deepEqual([result.lost, result.doubled, result.rejectedPushes], [0, 0, 0]);
+  const { grpcCalls = 0, reported = 0 } = result;
+  // One report a replica of payment: none had to be opened again, whatever was edited, killed or rotated.
+  assert.deepEqual([result.reportStreams, result.reportsLost, result.reportsDoubled], [3, 0, 0], demo.text);
+  assert.equal(grpcCalls, requests);
+  assert.ok(reported > 400, demo.text);
   assert.ok(rotations >= 1 && configPushes > 35 && spans > 0 && p99Ms > 0, demo.text);
 });
 
@@ -102,9 +107,30 @@ test('failing applications fail only what they must, and nothing is paid twice',
   const later = await demo.second('more of them', ({ requests }) => requests >= without.requests + 80, killedAt);
   assert.ok(later.errors <= 10, `only what was under way there may fail, not ${later.errors} payments\n${demo.text}`);
 
+  // What payment is told in gRPC's words, as it passes them on.
+  const entry = url(await demo.command('pay once'));
+  let told = 0;
+  const isTold = async (words: RegExp): Promise<void> => {
+    for (;;) {
+      const answer = await fetch(entry, { method: 'POST', body: JSON.stringify({ id: `told-${told++}` }) });
+      const text = await answer.text();
+      if (words.test(text)) return;
+      await demo.second(`payment to be told ${words}, not ${text}`, () => true);
+    }
+  };
+  await demo.run('kill settlement v1');
+  await isTold(/settlement\.bank\.svc\.cluster\.local answered UNAVAILABLE: upstream connect error/);
+  let mended = later;
+  await demo.second('settlement to be back', (second) => {
+    const back = second.errors > later.errors && second.errors === mended.errors;
+    mended = second;
+    return back;
+  });
+
   const failing = await fetch(url(await demo.command('fail a service')), { method: 'POST' });
   assert.equal(failing.status, 200);
-  const failed = await demo.second('payments to fail', ({ errors }) => errors >= later.errors + 10);
+  await isTold(/settlement\.bank\.svc\.cluster\.local answered ABORTED: clearance\..* answered 503/);
+  const failed = await demo.second('payments to fail', ({ errors }) => errors >= mended.errors + 10);
   let before = failed;
   await demo.second('payments to succeed again', (second) => {
     const recovered = second.errors === before.errors && second.requests > before.requests + 20;
@@ -119,4 +145,5 @@ test('failing applications fail only what they must, and nothing is paid twice',
   assert.equal(result.failed, before.errors, demo.text);
   assert.equal(result.mtls, result.ok);
   assert.deepEqual([result.lost, result.doubled], [0, 0], demo.text);
+  assert.deepEqual([result.reportsLost, result.reportsDoubled], [0, 0], demo.text);
 });

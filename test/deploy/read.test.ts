@@ -46,7 +46,7 @@ describe('the mesh of the demo', () => {
   test('makes a service for the deployment that no Service selects, and says so', () => {
     const service = mesh.services.find(({ name }) => name === 'payment-service');
     assert.equal(service?.host, 'payment-service.payments.svc.cluster.local');
-    assert.deepEqual(service?.ports, [8080]);
+    assert.deepEqual(service?.ports, [{ number: 8080, http2: false }]);
     assert.ok(
       mesh.warnings.some((warning) => warning.startsWith('no Service selects Deployment payments/payment-service')),
     );
@@ -75,6 +75,25 @@ describe('reading', () => {
       'kind: Service\nmetadata: {name: s, namespace: other}\nspec: {selector: {app: s}, ports: [{port: 80}]}\n';
     assert.equal(read(text).services[0]?.host, 's.other.svc.cluster.local');
   });
+
+  for (const [port, http2] of [
+    ['name: grpc', true],
+    ['name: grpc-settle', true],
+    ['name: http2-admin', true],
+    ['name: http', false],
+    ['name: grpc-web', false],
+    ['name: grpcish', false],
+    ['appProtocol: grpc', true],
+    ['appProtocol: kubernetes.io/h2c', true],
+    ['name: grpc, appProtocol: http', false],
+    ['protocol: TCP', false],
+  ] as const) {
+    test(`a port with ${port} speaks ${http2 ? 'HTTP/2' : 'HTTP/1.1'}`, () => {
+      const { services, warnings } = read(`kind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, ${port}}]}\n`);
+      assert.deepEqual(services[0]?.ports, [{ number: 80, http2 }]);
+      assert.deepEqual(warnings, []);
+    });
+  }
 
   for (const [what, text, message] of [
     ['YAML that is broken', 'kind: [', /bank\/file\.yaml/],

@@ -72,9 +72,45 @@ describe('a sidecar', () => {
     assert.equal(at(chains[0], 'transport_socket', 'typed_config', 'require_client_certificate'), true);
   });
 
+  const options = (cluster: object | undefined) =>
+    at(
+      cluster,
+      'typed_extension_protocol_options',
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+      'explicit_http_config',
+    );
+
+  test('speaks HTTP/2 to a service whose port says gRPC, and agrees on it', () => {
+    for (const subset of ['', 'v1', 'v2']) {
+      const cluster = snapshot.clusters.get(`outbound|8080|${subset}|settlement.bank.svc.cluster.local`);
+      assert.ok(at(options(cluster), 'http2_protocol_options') !== undefined, subset);
+      const alpn = at(cluster, 'transport_socket', 'typed_config', 'common_tls_context', 'alpn_protocols');
+      assert.deepEqual(alpn, ['h2']);
+    }
+    assert.equal(options(snapshot.clusters.get('outbound|8080||clearance.bank.svc.cluster.local')), undefined);
+  });
+
+  test('speaks to its application what the port of its service says', () => {
+    assert.equal(options(snapshot.clusters.get('inbound|8080||')), undefined);
+    const settlement = translate(mesh, pods, v1, SETTINGS).snapshot;
+    assert.ok(at(options(settlement.clusters.get('inbound|8080||')), 'http2_protocol_options') !== undefined);
+    const [chain] = at(settlement.listeners.get('inbound'), 'filter_chains') as readonly object[];
+    assert.deepEqual(at(chain, 'transport_socket', 'typed_config', 'common_tls_context', 'alpn_protocols'), [
+      'h2',
+      'http/1.1',
+    ]);
+  });
+
+  test('lets the report last', () => {
+    const host = hostsOf(snapshot.routes.get('outbound')).find(({ name }) => name.startsWith('settlement.bank'));
+    assert.equal(at(host, 'routes', 0, 'match', 'path'), '/bank.v1.Settlement/Report');
+    assert.equal(at(host, 'routes', 0, 'route', 'cluster'), 'outbound|8080||settlement.bank.svc.cluster.local');
+    assert.equal(at(host, 'routes', 0, 'route', 'timeout'), '0s');
+  });
+
   test('splits settlement by weight, and retries it as written', () => {
     const host = hostsOf(snapshot.routes.get('outbound')).find(({ name }) => name.startsWith('settlement.bank'));
-    const action = at(host, 'routes', 0, 'route');
+    const action = at(host, 'routes', 1, 'route');
     assert.deepEqual(
       (at(action, 'weighted_clusters', 'clusters') as readonly object[]).map((one) => [
         at(one, 'name'),

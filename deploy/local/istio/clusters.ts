@@ -1,5 +1,5 @@
 /** Clusters and endpoints, as proto3 JSON. */
-import type { Pod, Service, TrafficPolicy } from './mesh.ts';
+import type { Pod, Service, ServicePort, TrafficPolicy } from './mesh.ts';
 
 /** Istio's name of an outbound cluster: `outbound|8080|v1|settlement.bank.svc.cluster.local`. */
 export function clusterName(service: Service, port: number, subset: string): string {
@@ -16,7 +16,7 @@ export const TRUST = { name: 'ROOTCA', sds_config: ADS };
 export function outboundCluster(
   name: string,
   service: Service,
-  port: number,
+  port: ServicePort,
   subset: string,
   policy: TrafficPolicy,
   identities: readonly string[],
@@ -37,13 +37,14 @@ export function outboundCluster(
         },
       ],
     },
-    ...httpOptions(policy),
+    ...httpOptions(policy, port.http2),
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-        sni: `outbound_.${port}_.${subset}_.${service.host}`,
+        sni: `outbound_.${port.number}_.${subset}_.${service.host}`,
         common_tls_context: {
+          alpn_protocols: [port.http2 ? 'h2' : 'http/1.1'],
           tls_certificate_sds_secret_configs: OWN_CERTIFICATE,
           combined_validation_context: {
             default_validation_context: {
@@ -57,30 +58,40 @@ export function outboundCluster(
   };
 }
 
-function httpOptions(policy: TrafficPolicy): object {
-  if (policy.idleTimeoutMs === undefined && policy.maxRequestsPerConnection === undefined) return {};
-  const common: { [key: string]: string | number } = {};
-  if (policy.idleTimeoutMs !== undefined) common.idle_timeout = seconds(policy.idleTimeoutMs);
-  if (policy.maxRequestsPerConnection !== undefined)
-    common.max_requests_per_connection = policy.maxRequestsPerConnection;
+/** As istiod has it: circuit breakers limit streams, the codec does not. */
+const HTTP2 = { max_concurrent_streams: 1_073_741_824 };
+
+function httpOptions(policy: TrafficPolicy, http2: boolean): object {
+  const { idleTimeoutMs, maxRequestsPerConnection } = policy;
+  if (!http2 && idleTimeoutMs === undefined && maxRequestsPerConnection === undefined) return {};
+  return protocolOptions({
+    common_http_protocol_options: {
+      ...(idleTimeoutMs === undefined ? {} : { idle_timeout: seconds(idleTimeoutMs) }),
+      ...(maxRequestsPerConnection === undefined ? {} : { max_requests_per_connection: maxRequestsPerConnection }),
+    },
+    explicit_http_config: http2 ? { http2_protocol_options: HTTP2 } : { http_protocol_options: {} },
+  });
+}
+
+function protocolOptions(options: object): object {
   return {
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
         '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        common_http_protocol_options: common,
-        explicit_http_config: { http_protocol_options: {} },
+        ...options,
       },
     },
   };
 }
 
 /** The application behind a sidecar. */
-export function inboundCluster(name: string, pod: Pod): object {
+export function inboundCluster(name: string, pod: Pod, http2: boolean): object {
   return {
     name,
     type: 'STATIC',
     connect_timeout: '5s',
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint(pod.ip, pod.ports.app)] }] },
+    ...(http2 ? protocolOptions({ explicit_http_config: { http2_protocol_options: HTTP2 } }) : {}),
   };
 }
 

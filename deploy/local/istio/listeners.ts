@@ -91,6 +91,7 @@ export function inboundListener(pod: Pod, cluster: string, settings: MeshSetting
           '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
           require_client_certificate: true,
           common_tls_context: {
+            alpn_protocols: ['h2', 'http/1.1'],
             tls_certificate_sds_secret_configs: OWN_CERTIFICATE,
             combined_validation_context: {
               default_validation_context: {

@@ -38,7 +38,13 @@ export interface Service {
   /** `name.namespace.svc.cluster.local` */
   readonly host: string;
   readonly selector: { readonly [key: string]: string };
-  readonly ports: readonly number[];
+  readonly ports: readonly ServicePort[];
+}
+
+export interface ServicePort {
+  readonly number: number;
+  /** Its `appProtocol`, or its name up to the first dash, says gRPC or HTTP/2. */
+  readonly http2: boolean;
 }
 
 export interface Gateway {

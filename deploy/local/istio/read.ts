@@ -89,7 +89,13 @@ export function parseMesh(files: ReadonlyMap<string, string>): Mesh {
     warnings.push(
       `no Service selects Deployment ${namespace}/${name}: taken as a service of that name on port ${containerPort}`,
     );
-    services.push({ name, namespace, host: serviceHost(name, namespace), selector: labels, ports: [containerPort] });
+    services.push({
+      name,
+      namespace,
+      host: serviceHost(name, namespace),
+      selector: labels,
+      ports: [{ number: containerPort, http2: false }],
+    });
   }
   return { deployments, services, gateways, virtualServices, destinationRules, warnings };
 }
@@ -124,13 +130,20 @@ function readService(name: string, namespace: string, spec: Fields): Service {
   const ports = spec.list('ports').map((port) => {
     const number = port.number('port');
     if (number === undefined) throw new MeshError(`${port.path}.port is required`);
-    port.skip('name', 'targetPort', 'protocol', 'appProtocol');
+    const http2 = speaksHttp2(port.text('name'), port.text('appProtocol'));
+    port.skip('targetPort', 'protocol');
     port.finish();
-    return number;
+    return { number, http2 };
   });
   const selector = spec.textMap('selector');
   spec.finish();
   return { name, namespace, host: serviceHost(name, namespace), selector, ports };
+}
+
+/** Istio's protocol selection: `appProtocol`, else the port's name as in `grpc` or `http2-admin`. gRPC-Web is HTTP/1.1. */
+function speaksHttp2(name: string | undefined, appProtocol: string | undefined): boolean {
+  if (appProtocol !== undefined) return ['grpc', 'http2', 'kubernetes.io/h2c'].includes(appProtocol.toLowerCase());
+  return name !== undefined && /^(grpc|http2)(-(?!web)|$)/i.test(name);
 }
 
 function readGateway(name: string, namespace: string, spec: Fields): Gateway {

@@ -106,7 +106,7 @@ function stringMatch(match: TextMatch): object {
 function clusterOf(destinations: readonly Destination[], from: VirtualService, port: number, names: Names): object {
   const named = destinations.map((destination) => {
     const service = names.service(destination.host, from.namespace, from.source);
-    const toPort = destination.port ?? service?.ports[0] ?? port;
+    const toPort = destination.port ?? service?.ports[0]?.number ?? port;
     const name =
       service === undefined
         ? `outbound|${toPort}|${destination.subset ?? ''}|${destination.host}`

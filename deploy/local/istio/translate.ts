@@ -79,7 +79,7 @@ function addClusters(
   const variants = [{ name: '', labels: {}, policy }, ...subsets];
   for (const port of service.ports) {
     for (const variant of variants) {
-      const name = clusterName(service, port, variant.name);
+      const name = clusterName(service, port.number, variant.name);
       const members = chosen.filter((p) => variant.name === '' || selects(variant.labels, p.labels));
       const identities = [
         ...new Set(chosen.map((p) => `spiffe://cluster.local/ns/${p.namespace}/sa/${p.serviceAccount}`)),
@@ -92,7 +92,7 @@ function addClusters(
 
 function addSidecar(snapshot: Snapshot, mesh: Mesh, pod: Pod, names: Names, settings: MeshSettings): void {
   const inbound = `inbound|${pod.ports.app}||`;
-  snapshot.clusters.set(inbound, inboundCluster(inbound, pod));
+  snapshot.clusters.set(inbound, inboundCluster(inbound, pod, takesHttp2(mesh, pod)));
   snapshot.listeners.set('inbound', inboundListener(pod, inbound, settings));
   snapshot.listeners.set('outbound', outboundListener(pod, 'outbound', settings));
 
@@ -108,10 +108,20 @@ function addSidecar(snapshot: Snapshot, mesh: Mesh, pod: Pod, names: Names, sett
         `${service.name}.${service.namespace}`,
       ];
       if (service.namespace === pod.namespace) domains.push(service.name);
-      hosts.push(virtualHost(`${service.host}:${port}`, domains, own, service, port, names));
+      hosts.push(virtualHost(`${service.host}:${port.number}`, domains, own, service, port.number, names));
     }
   }
   snapshot.routes.set('outbound', routeConfiguration('outbound', hosts));
+}
+
+/** Whether the application of `pod` speaks HTTP/2: a service that selects it says so. */
+function takesHttp2({ services }: Mesh, pod: Pod): boolean {
+  return services.some(
+    (service) =>
+      service.namespace === pod.namespace &&
+      selects(service.selector, pod.labels) &&
+      service.ports.some(({ http2 }) => http2),
+  );
 }
 
 function addGateways(snapshot: Snapshot, mesh: Mesh, pod: Pod, names: Names, settings: MeshSettings): void {
