@@ -52,7 +52,8 @@ export interface PoolCallbacks {
 }
 
 export interface UpstreamConnectionInfo {
-  readonly protocol: 'HTTP/1.1' | 'HTTP/2';
+  /** `undefined`: raw bytes. */
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2' | undefined;
   readonly localAddress: string | undefined;
   readonly tls: TlsInfo | undefined;
   /** Streams this connection has carried, this one included: 1 means new. */

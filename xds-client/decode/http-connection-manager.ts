@@ -85,8 +85,7 @@ support(`${HCM}.InternalAddressConfig`, {
 });
 support(`${HCM}.SetCurrentClientCertDetails`, { acts: ['subject', 'cert', 'chain', 'dns', 'uri'] });
 support(`${HCM}.UpgradeConfig`, {
-  acts: ['upgrade_type', 'enabled'],
-  refused: { filters: 'an upgrade runs through the filters of the connection manager' },
+  acts: ['upgrade_type', 'enabled', 'filters'],
 });
 support(`${HCM}.HcmAccessLogOptions`, {
   acts: ['flush_access_log_on_new_request'],
@@ -161,12 +160,19 @@ function decodeLocalReply(config: MessageObject, ctx: DecodeContext): HttpConnec
   };
 }
 
-function decodeUpgrade(upgrade: MessageObject): UpgradeConfig {
-  return {
-    type: text(upgrade, 'upgrade_type').toLowerCase(),
-    enabled: wrappedFlag(upgrade, 'enabled') ?? true,
-    filters: [],
-  };
+function decodeUpgrades(hcm: MessageObject, ctx: DecodeContext): UpgradeConfig[] {
+  const seen = new Set<string>();
+  return each(hcm, 'upgrade_configs', ctx, (upgrade) => {
+    const given = text(upgrade, 'upgrade_type');
+    const type = given.toLowerCase();
+    if (seen.has(type)) ctx.error(`Error: multiple upgrade configs with the same name: '${given}'`, 'upgrade_type');
+    seen.add(type);
+    return {
+      type,
+      enabled: wrappedFlag(upgrade, 'enabled') ?? true,
+      filters: has(upgrade, 'filters') ? decodeHttpFilters(upgrade, 'filters', 'http upgrade filter chain', ctx) : [],
+    };
+  });
 }
 
 const SERVER_HEADERS: { readonly [value: string]: HttpConnectionManager['serverHeader'] } = {
@@ -278,7 +284,7 @@ export function decodeHttpConnectionManager(hcm: MessageObject, ctx: DecodeConte
     escapedSlashes: ESCAPED_SLASHES[word(hcm, 'path_with_escaped_slashes_action', '')] ?? 'keep',
     stripPort: decodeStripPort(hcm, ctx),
     stripTrailingHostDot: flag(hcm, 'strip_trailing_host_dot'),
-    upgrades: each(hcm, 'upgrade_configs', ctx, decodeUpgrade),
+    upgrades: decodeUpgrades(hcm, ctx),
     localReply: inside(hcm, 'local_reply_config', ctx, (config) => decodeLocalReply(config, ctx)),
     streamErrorOnInvalidHttpMessage: wrappedFlag(hcm, 'stream_error_on_invalid_http_message') ?? false,
     appendXForwardedPort: flag(hcm, 'append_x_forwarded_port'),

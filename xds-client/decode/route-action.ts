@@ -6,6 +6,7 @@ import type {
   RedirectAction,
   RegexRewrite,
   RouteAction,
+  RouteUpgrade,
   WeightedCluster,
 } from '../model/route.ts';
 import { decodeFraction, decodeMetadata, duration, each, inside } from './common.ts';
@@ -79,8 +80,11 @@ support(ACTION, {
   },
 });
 support(`${ACTION}.UpgradeConfig`, {
-  acts: ['upgrade_type', 'enabled'],
-  refused: { connect_config: 'CONNECT is not ended here' },
+  acts: ['upgrade_type', 'enabled', 'connect_config'],
+});
+support(`${ACTION}.UpgradeConfig.ConnectConfig`, {
+  acts: ['allow_post'],
+  refused: { proxy_protocol_config: 'the upstream would wait for a PROXY protocol header' },
 });
 support(`${ACTION}.MaxStreamDuration`, {
   acts: ['max_stream_duration', 'grpc_timeout_header_max', 'grpc_timeout_header_offset'],
@@ -198,6 +202,20 @@ function decodeStreamDuration(action: MessageObject, ctx: DecodeContext) {
   };
 }
 
+function decodeUpgrades(action: MessageObject, ctx: DecodeContext): RouteUpgrade[] {
+  const seen = new Set<string>();
+  return each(action, 'upgrade_configs', ctx, (upgrade) => {
+    const given = text(upgrade, 'upgrade_type');
+    const type = given.toLowerCase();
+    if (seen.has(type)) ctx.error(`Duplicate upgrade ${given}`, 'upgrade_type');
+    seen.add(type);
+    const connect = inside(upgrade, 'connect_config', ctx, (config) => ({ allowPost: flag(config, 'allow_post') }));
+    if (connect !== undefined && type !== 'connect')
+      ctx.error(`Non-CONNECT upgrade type ${given} has ConnectConfig`, 'connect_config');
+    return { type, enabled: wrappedFlag(upgrade, 'enabled') ?? true, connect };
+  });
+}
+
 /** envoy RouteAction. What does not act yet is in the model all the same. */
 export function decodeForward(action: MessageObject, ctx: DecodeContext): RouteAction {
   const prefixRewrite = textOrNone(action, 'prefix_rewrite');
@@ -230,10 +248,7 @@ export function decodeForward(action: MessageObject, ctx: DecodeContext): RouteA
         traceSampled: wrappedFlag(mirror, 'trace_sampled'),
       };
     }),
-    upgrades: messages(action, 'upgrade_configs').map((upgrade) => ({
-      type: text(upgrade, 'upgrade_type').toLowerCase(),
-      enabled: wrappedFlag(upgrade, 'enabled') ?? true,
-    })),
+    upgrades: decodeUpgrades(action, ctx),
     internalRedirect: decodeInternalRedirect(action, ctx),
   };
 }

@@ -82,8 +82,10 @@ export interface CommonHttpOptions {
 }
 
 export interface UpgradeConfig {
+  /** Lower case. */
   readonly type: string;
   readonly enabled: boolean;
+  /** Of requests that become this protocol; empty: those of the connection manager. */
   readonly filters: readonly HttpFilterConfig[];
 }
 

@@ -95,6 +95,15 @@ export interface InternalRedirect {
   readonly headersToCopy: readonly string[];
 }
 
+/** Of a route: which protocols a request may become. */
+export interface RouteUpgrade {
+  /** Lower case. */
+  readonly type: string;
+  readonly enabled: boolean;
+  /** CONNECT ends here, and its bytes go to the cluster as they are. `allowPost`: those of a POST too. */
+  readonly connect: { readonly allowPost: boolean } | undefined;
+}
+
 /** The `route` action. */
 export interface RouteAction {
   readonly kind: 'route';
@@ -138,7 +147,7 @@ export interface RouteAction {
     readonly fraction: Fraction | undefined;
     readonly traceSampled: boolean | undefined;
   }[];
-  readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
+  readonly upgrades: readonly RouteUpgrade[];
   /** `undefined`: redirects of the upstream go to the caller. */
   readonly internalRedirect: InternalRedirect | undefined;
 }

@@ -16,12 +16,15 @@ export function http2Server(answer: (request: Message) => Answer | undefined): H
     stream.on('trailers', (_fields, _more, list: string[] = []) => {
       trailers = pairs(list);
     });
-    stream.on('end', () => {
+    const whole = (): void => {
       const headers = pairs(raw as string[]).filter(([name]) => !/^:(method|path)$/.test(name));
       const start = `${head[':method']} ${head[':path']} HTTP/2`;
       const given = answer({ start, headers, body, trailers, framing: 'none' });
       if (given !== undefined) respond(stream, given);
-    });
+    };
+    // A tunnel has no end to wait for.
+    if (head[':method'] === 'CONNECT' && head[':protocol'] === undefined) whole();
+    else stream.on('end', whole);
   });
   return server;
 }

@@ -20,6 +20,9 @@ export class RoutePlan {
   readonly keyAllowed: boolean;
   /** `metadata_match` for the load balancer: the weighted cluster's over the route's. */
   readonly metadataMatch: { readonly [key: string]: Json } | undefined;
+  /** CONNECT ends here. */
+  readonly endsConnect: boolean;
+  readonly endsPost: boolean;
   readonly rewritesPath: boolean;
   readonly rewritesHost: boolean;
   /** Of a direct response. */
@@ -37,6 +40,9 @@ export class RoutePlan {
     const own = routed?.metadataMatch?.['envoy.lb'];
     const chosen = weighted?.metadataMatch?.['envoy.lb'];
     this.metadataMatch = chosen === undefined ? own : { ...own, ...chosen };
+    const connect = routed?.upgrades.find((upgrade) => upgrade.connect !== undefined)?.connect;
+    this.endsConnect = connect !== undefined;
+    this.endsPost = connect?.allowPost === true;
     this.rewritesPath = routed?.prefixRewrite !== undefined || routed?.regexRewrite !== undefined;
     this.rewritesHost = routed?.hostRewrite !== undefined;
     this.directBody =

@@ -30,6 +30,7 @@ import { BACKOFF_TIMER, type RetriedRequest, Retries, type RetryOwner } from './
 import type { RoutePlan } from './route-plan.ts';
 import type { Router } from './router.ts';
 import { RouterStat } from './stats.ts';
+import { TcpStream } from './tcp-stream.ts';
 
 const {
   retry_or_shadow_abandoned: ABANDONED,
@@ -77,6 +78,11 @@ export class RouterStream
   private trailers: HeaderMap | undefined = undefined;
   private requestEnded = false;
   private requestEndedAt = 0;
+  /**
+   * The request becomes a tunnel once the upstream agrees. Until then its bytes are held: one that does not agree would read
+   * them as the next request.
+   */
+  private awaitsTunnel = false;
   private upstreamBlocked = false;
   private requestPaused = false;
   private responsePaused = false;
@@ -140,7 +146,7 @@ export class RouterStream
     const attempt = this.attempt;
     const stream = attempt?.stream;
     if (this.keeps && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
-    if (stream === undefined || this.keeps) {
+    if (stream === undefined || this.keeps || this.awaitsTunnel) {
       // Nobody waits for the rest of a request whose response is complete.
       if (attempt?.over === true && this.responseStarted) return;
       this.body ??= [];
@@ -148,7 +154,7 @@ export class RouterStream
       this.bodyBytes += chunk.length;
     }
     if (end) this.endRequest();
-    if (stream === undefined || attempt === undefined) {
+    if (stream === undefined || attempt === undefined || this.awaitsTunnel) {
       this.updatePause();
       return;
     }
@@ -162,7 +168,7 @@ export class RouterStream
     this.trailers = trailers;
     this.endRequest();
     const attempt = this.attempt;
-    if (attempt?.stream === undefined) return;
+    if (attempt?.stream === undefined || this.awaitsTunnel) return;
     attempt.requestSent = true;
     attempt.stream.sendTrailers(trailers);
     this.upstreamRequestDone(attempt);
@@ -202,6 +208,7 @@ export class RouterStream
         this.hostSelectionMaxAttempts = policy.hostSelectionMaxAttempts;
       }
     }
+    this.awaitsTunnel = (head.protocol !== undefined || head.method === 'CONNECT') && !this.endsHere(head);
     this.keeps = retry !== undefined || action.internalRedirect !== undefined;
     const { decision } = this.matched as MatchedRoute;
     this.bodyLimit =
@@ -260,7 +267,50 @@ export class RouterStream
     if (info.trace !== undefined) dependencies.tracer?.startAttempt(info.trace, head);
     const attempt = new UpstreamAttempt(this, host, dependencies.timers, now);
     this.attempt = attempt;
-    attempt.wait(cluster.newStream(host, action.priority, head.version, attempt, attempt, this));
+    attempt.wait(
+      this.endsHere(head)
+        ? cluster.newTcpConnection(host, action.priority, new TcpStream(attempt, cluster.stats), this)
+        : cluster.newStream(host, action.priority, head.version, attempt, attempt, this),
+    );
+  }
+
+  /** Sends what has come of the request's body. `last`: it ends with it. */
+  private sendHeld(attempt: UpstreamAttempt, body: readonly Buffer[] | undefined, last: boolean): boolean {
+    const { stream } = attempt;
+    const { trailers } = this;
+    if (stream === undefined) return true;
+    let writable = true;
+    const pieces = body === undefined ? 0 : body.length;
+    for (let i = 0; i < pieces && !attempt.over; i++) {
+      const end = last && i === pieces - 1;
+      if (end) attempt.requestSent = true;
+      writable = stream.sendData((body as Buffer[])[i] as Buffer, end);
+    }
+    if (trailers !== undefined && !attempt.over) {
+      attempt.requestSent = true;
+      stream.sendTrailers(trailers);
+    }
+    return writable;
+  }
+
+  /** The upstream agreed: from here on bytes pass. */
+  private openTunnel(attempt: UpstreamAttempt, headers: HeaderMap): void {
+    // What follows has no length, whatever this says (RFC 9110 §9.3.6).
+    headers.remove('content-length');
+    this.awaitsTunnel = false;
+    const { body, requestEnded } = this;
+    this.dropBody();
+    const last = requestEnded && this.trailers === undefined;
+    const held = body === undefined && last && !attempt.requestSent ? [Buffer.alloc(0)] : body;
+    if (this.sendHeld(attempt, held, last)) this.updatePause();
+    else this.blockUpstream(attempt);
+  }
+
+  /** The request's bytes go to the upstream as they are. */
+  private endsHere(head: RequestHead): boolean {
+    const { endsConnect, endsPost } = this.plan as RoutePlan;
+    if (!endsConnect) return false;
+    return (head.method === 'CONNECT' && head.protocol === undefined) || (endsPost && head.method === 'POST');
   }
 
   onAttemptReady(attempt: UpstreamAttempt): void {
@@ -277,18 +327,10 @@ export class RouterStream
     const last = this.requestEnded && trailers === undefined;
     if (last && pieces === 0) attempt.requestSent = true;
     let writable = stream.sendHead(this.head as RequestHead, last && pieces === 0);
-    if (body !== undefined && pieces > 0) {
+    if (!this.awaitsTunnel) {
       // What is not kept for a replay is let go now: from here on data goes straight through.
       if (!this.keeps) this.dropBody();
-      for (let i = 0; i < pieces && !attempt.over; i++) {
-        const end = last && i === pieces - 1;
-        if (end) attempt.requestSent = true;
-        writable = stream.sendData(body[i] as Buffer, end);
-      }
-    }
-    if (trailers !== undefined && !attempt.over) {
-      attempt.requestSent = true;
-      stream.sendTrailers(trailers);
+      writable = this.sendHeld(attempt, body, last) && writable;
     }
     if (attempt.over) return;
     const policy = (this.plan as RoutePlan).retryPolicy;
@@ -343,6 +385,7 @@ export class RouterStream
     info.responseCodeDetails = Details.viaUpstream;
     this.plan?.changeResponse(headers, info);
     this.responseStarted = true;
+    if (this.awaitsTunnel && opensTunnel(this.head as RequestHead, status)) this.openTunnel(attempt, headers);
     this.retry = undefined;
     if (this.keeps) {
       this.keeps = false;
@@ -591,11 +634,16 @@ export class RouterStream
   }
 
   private updatePause(): void {
-    const waiting = this.attempt?.stream === undefined && this.bodyBytes > this.bodyLimit;
+    const waiting = (this.attempt?.stream === undefined || this.awaitsTunnel) && this.bodyBytes > this.bodyLimit;
     const pause = !this.requestEnded && (this.upstreamBlocked || waiting);
     if (pause === this.requestPaused) return;
     this.requestPaused = pause;
     if (pause) this.sink.pauseRequest();
     else this.sink.resumeRequest();
   }
+}
+
+/** Whether a response agrees to what the request wants to become: 101, or any 2xx to CONNECT (RFC 9110 §9.3.6). */
+function opensTunnel(head: RequestHead, status: number): boolean {
+  return head.protocol === undefined ? status >= 200 && status < 300 : status === 101;
 }

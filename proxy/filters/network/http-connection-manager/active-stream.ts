@@ -18,7 +18,7 @@ import { type ChainOwner, ChainRun, filtersFor } from '../../http/chain.ts';
 import type { MatchedRoute, RequestSink } from '../../http/stream-ends.ts';
 import type { HttpConnection } from './connection.ts';
 import { reasonOf } from './local-reply.ts';
-import { settleAuthority, settlePath, upgradeAllowed } from './request-checks.ts';
+import { settleAuthority, settlePath, upgradeAllowed, upgradeOf } from './request-checks.ts';
 import { mutateRequest } from './request-headers.ts';
 import { completeHead, countCode } from './response-head.ts';
 import { ManagerStat } from './stats.ts';
@@ -131,17 +131,10 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     info.requestId = head.headers.get('x-request-id');
     if (manager.tracer !== undefined) info.trace = manager.tracer.start(head, info);
     this.startClocks(this.requestEnded);
-    if (head.protocol !== undefined && !this.mayUpgrade(head.protocol)) {
-      manager.stats.inc(RQ_WS_ON_NON_WS);
-      this.sendLocalReply(403, '', 'upgrade_failed');
-      return;
-    }
-    if (head.protocol !== undefined) {
-      this.upgraded = true;
-      manager.stats.inc(CX_UPGRADES);
-      manager.stats.add(CX_UPGRADES_ACTIVE, 1);
-    }
-    const filters = manager.filters.length === 0 ? manager.filters : filtersFor(this, manager.filters);
+    const upgrade = upgradeOf(head);
+    if (upgrade !== undefined && this.refuseUpgrade(upgrade)) return;
+    const all = this.upgraded && upgrade !== undefined ? manager.filtersOfUpgrade(upgrade) : manager.filters;
+    const filters = all.length === 0 ? all : filtersFor(this, all);
     if (filters.length === 0) this.sink = manager.router.create(this);
     else {
       this.grpc = isGrpc(head);
@@ -209,7 +202,7 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
     else if (reason === 'remote-reset') info.flags |= ResponseFlag.DownstreamRemoteReset;
     else info.flags |= ResponseFlag.DownstreamConnectionTermination;
-    info.responseCodeDetails ??= detailsOfDownstreamReset(reason, info.request.version);
+    info.responseCodeDetails = detailsOfDownstreamReset(reason, info.request.version);
     this.finish(true);
     const premature = reason !== 'connection-termination' && info.completeAt - info.startedAt < PREMATURE_MS;
     if (premature && info.request.version === 20) this.connection.countPrematureReset();
@@ -507,9 +500,20 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     return true;
   }
 
-  private mayUpgrade(protocol: string): boolean {
+  /** True when it answered. Without a route the router says so, whatever the request wants to become. */
+  private refuseUpgrade(protocol: string): boolean {
+    const { stats, config } = this.manager;
     const action = this.matchedRoute()?.decision.route.action;
-    return upgradeAllowed(protocol, action?.kind === 'route' ? action : undefined, this.manager.config);
+    if (upgradeAllowed(protocol, action?.kind === 'route' ? action : undefined, config)) {
+      this.upgraded = true;
+      stats.inc(CX_UPGRADES);
+      stats.add(CX_UPGRADES_ACTIVE, 1);
+      return false;
+    }
+    if (action === undefined) return false;
+    stats.inc(RQ_WS_ON_NON_WS);
+    this.sendLocalReply(403, '', 'upgrade_failed');
+    return true;
   }
 }
 

@@ -47,6 +47,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly nodeAddress: string;
   readonly bufferLimitBytes: number;
   readonly makeTerminal: MakeTerminal;
+  /** By protocol in lower case, where an upgrade has a chain of its own. */
+  private readonly upgradeFilters = new Map<string, readonly ChainFilter[]>();
   private readonly tracingStats: StatBlock | undefined;
   /** Of names that filters learn from requests. */
   private readonly counters = new Map<string, Stat>();
@@ -85,9 +87,9 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
     this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;
     const enabled = config.httpFilters.filter((filter) => !filter.disabled);
-    this.filters = config.httpFilters
-      .filter((filter) => filter.extension.typeUrl !== ROUTER_TYPE_URL)
-      .map((filter) => this.buildFilter(filter, prefix));
+    this.filters = this.buildFilters(config.httpFilters, prefix);
+    for (const { type, filters } of config.upgrades)
+      if (filters.length > 0) this.upgradeFilters.set(type, this.buildFilters(filters, prefix));
     this.router = new Router(
       {
         clusters: dependencies.clusters,
@@ -117,7 +119,8 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.router.stats.release();
     this.tracingStats?.release();
     this.http2Block?.release();
-    for (const { instance } of this.filters) instance.close?.();
+    for (const chain of [this.filters, ...this.upgradeFilters.values()])
+      for (const { instance } of chain) instance.close?.();
   }
 
   /** The route table of this moment; `undefined` until RDS has given one. */
@@ -148,6 +151,17 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       this.counters.set(name, counter);
     }
     return counter;
+  }
+
+  /** The filters of requests that become `protocol`. */
+  filtersOfUpgrade(protocol: string): readonly ChainFilter[] {
+    return this.upgradeFilters.get(protocol.toLowerCase()) ?? this.filters;
+  }
+
+  private buildFilters(filters: readonly HttpFilterConfig[], statPrefix: string): readonly ChainFilter[] {
+    return filters
+      .filter((filter) => filter.extension.typeUrl !== ROUTER_TYPE_URL)
+      .map((filter) => this.buildFilter(filter, statPrefix));
   }
 
   private buildFilter(filter: HttpFilterConfig, statPrefix: string): ChainFilter {

@@ -24,6 +24,11 @@ export function settleAuthority(head: RequestHead, config: HttpConnectionManager
   head.authority = config.stripTrailingHostDot ? stripTrailingHostDot(authority) : authority;
 }
 
+/** What the request wants to become: the token of its `Upgrade`, or `CONNECT`. */
+export function upgradeOf(head: RequestHead): string | undefined {
+  return head.protocol ?? (head.method === 'CONNECT' ? 'connect' : undefined);
+}
+
 /** Whether a request may become another protocol: the route's word counts before the connection manager's. */
 export function upgradeAllowed(
   protocol: string,
