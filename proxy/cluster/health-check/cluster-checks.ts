@@ -64,7 +64,7 @@ export class ClusterChecks {
     this.env = env;
     this.events = events;
     this.stats = env.stats.block(`${statPrefix(cluster)}health_check.`, HEALTH_CHECK_STATS);
-    this.wrapping = new CheckWrapping(cluster, cluster.healthCheck, env.tls);
+    this.wrapping = new CheckWrapping(cluster, cluster.healthCheck, env.tls, env.stats);
   }
 
   /** Discovery's word; gives the endpoints to serve with. */
@@ -94,6 +94,7 @@ export class ClusterChecks {
     this.sessions.clear();
     this.stats.release();
     this.http2?.release();
+    this.wrapping.release();
   }
 
   /** Discovery that names every endpoint anew each time; a static list is the operator's own word. */

@@ -6,8 +6,11 @@ import type { Address } from '../../../xds-client/model/common.ts';
 import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
 import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
 import type { TransportSocket, UpstreamTls } from '../../../xds-client/model/tls.ts';
+import type { StatsStore } from '../../observe/stats/contract.ts';
 import type { TlsProvider, UpstreamTlsContext } from '../../tls/contract.ts';
 import { type DialContext, dial } from '../../upstream/dial.ts';
+import { type SslStats, sslStats } from '../../upstream/pool-context.ts';
+import { statPrefix } from '../stats.ts';
 import { serverNames, transportSocketOf } from '../wrapping.ts';
 import type { CheckResult, CheckTarget, DialEvents, Dialed } from './contract.ts';
 
@@ -24,11 +27,24 @@ export class CheckWrapping {
   private readonly check: HealthCheck;
   private readonly tls: TlsProvider;
   private readonly contexts = new Map<UpstreamTls, UpstreamTlsContext>();
+  private readonly stats: StatsStore;
+  private ssl: SslStats | undefined = undefined;
 
-  constructor(cluster: Cluster, check: HealthCheck, tls: TlsProvider) {
+  constructor(cluster: Cluster, check: HealthCheck, tls: TlsProvider, stats: StatsStore) {
     this.cluster = cluster;
     this.check = check;
     this.tls = tls;
+    this.stats = stats;
+  }
+
+  /** `cluster.<name>.ssl.`: handshakes of checks count as all others. */
+  get sslStats(): SslStats {
+    this.ssl ??= sslStats(statPrefix(this.cluster), this.stats);
+    return this.ssl;
+  }
+
+  release(): void {
+    this.ssl?.release();
   }
 
   socketOf(endpoint: Endpoint): TransportSocket<UpstreamTls> {
@@ -76,12 +92,12 @@ export function checkTarget({ cluster, check, endpoint, wrapping, onVerify, repo
     reuseConnection: check.reuseConnection,
     onVerify,
     report,
-    dial: (alpn, events) => connectTo(wrapping.context(endpoint(), alpn), events),
+    dial: (alpn, events) => connectTo(wrapping.context(endpoint(), alpn), () => wrapping.sslStats, events),
   };
 }
 
 /** Throws where Node refuses the address, or while TLS material is missing. */
-function connectTo(context: DialContext, events: DialEvents): Dialed {
+function connectTo(context: DialContext, ssl: () => SslStats, events: DialEvents): Dialed {
   const socket: Socket = dial(context, false);
   let over = false;
   const close = (): void => {
@@ -90,20 +106,28 @@ function connectTo(context: DialContext, events: DialEvents): Dialed {
     socket.destroy();
     events.onClosed();
   };
-  socket.on('error', () => {});
-  socket.on('close', close);
   const { tls } = context;
-  if (tls === undefined) {
-    socket.once('connect', () => events.onReady(socket));
-  } else {
-    socket.once('secureConnect', () => {
-      if (socket instanceof TLSSocket && tls.context.verify(socket, tls.expectedSan) === undefined) {
-        events.onReady(socket);
-      } else {
-        close();
-      }
-    });
-  }
+  let handshaking = false;
+  socket.on('error', (error) => {
+    if (handshaking && !over) ssl().failed(error);
+  });
+  socket.on('close', close);
+  socket.once('connect', () => {
+    handshaking = tls !== undefined;
+    if (tls === undefined) events.onReady(socket);
+  });
+  socket.once('secureConnect', () => {
+    if (over || tls === undefined || !(socket instanceof TLSSocket)) return;
+    handshaking = false;
+    const refusal = tls.context.verify(socket, tls.expectedSan);
+    if (refusal !== undefined) {
+      ssl().refused(refusal);
+      close();
+      return;
+    }
+    ssl().handshake(socket, tls.context.info(socket));
+    events.onReady(socket);
+  });
   return {
     destroy: () => {
       over = true;

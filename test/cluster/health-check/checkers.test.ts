@@ -19,6 +19,7 @@ import {
 import { requestMessage, servingStatus } from '../../../proxy/cluster/health-check/grpc.ts';
 import { payloadMatches } from '../../../proxy/cluster/health-check/payload.ts';
 import { CheckWrapping, checkTarget } from '../../../proxy/cluster/health-check/target.ts';
+import { MainStats } from '../../../proxy/observe/stats/main-stats.ts';
 import type { EndpointHealthCheck, HealthCheck } from '../../../xds-client/model/health-check.ts';
 import { FakeStats } from '../../http2/fakes.ts';
 import { cluster, endpoint } from '../support.ts';
@@ -45,7 +46,7 @@ function checkerTo(t: TestContext, port: number, config: Partial<HealthCheck>, o
     cluster: checked,
     check,
     endpoint: () => at,
-    wrapping: new CheckWrapping(checked, check, noTls),
+    wrapping: new CheckWrapping(checked, check, noTls, new MainStats()),
     onVerify: () => verified++,
     report: (result) => {
       const next = waiting.shift();

@@ -22,6 +22,8 @@ export interface Case {
   readonly logLines?: number;
   /** Upstream name to what it does; those not named answer 200 with their name. */
   readonly upstreams?: { readonly [name: string]: Behaviour };
+  /** The first case: these upstreams go on as they began, and what they saw since the proxy's start is compared. */
+  readonly sinceStart?: readonly string[];
   /** Each exchange must take at least and at most so many milliseconds on both. */
   readonly takesMs?: readonly [least: number, most: number];
   readonly differs?: Difference;
@@ -65,6 +67,8 @@ export interface Suite {
   readonly files?: { readonly [name: string]: string };
   /** Upstreams that speak TLS. */
   readonly upstreamTls?: { readonly [upstream: string]: UpstreamTlsOptions };
+  /** What upstreams do while the proxy starts; those not named answer 200 with their name. */
+  readonly atStart?: { readonly [upstream: string]: Behaviour };
   /** Upstreams that speak HTTP/2. */
   readonly upstreamHttp2?: readonly string[];
   /** Compares also on which connection an upstream saw each request. */

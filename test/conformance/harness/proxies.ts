@@ -39,7 +39,7 @@ interface ListenersJson {
 }
 
 /**
- * Starts a proxy and resolves when every one of `listeners` is bound. `bootstrap` is JSON or YAML text in which
+ * Starts a proxy and resolves when it is LIVE and every one of `listeners` is bound. `bootstrap` is JSON or YAML text in which
  * `{{folder}}` stands for a folder of the run, which has `files`. Throws with the process's log when it ends or does not come up in 15 s.
  */
 export async function startProxy(
@@ -90,6 +90,12 @@ export async function startProxy(
     );
     const ports = await until(
       async () => boundPorts(await fetchText(admin, '/listeners?format=json'), listeners),
+      child,
+      () => log,
+    );
+    // Bound is not serving yet where clusters are checked first.
+    await until(
+      async () => (await fetchText(admin, '/ready')).startsWith('LIVE') || undefined,
       child,
       () => log,
     );

@@ -47,11 +47,10 @@ export async function runSuite(
   suite: Suite,
   alter: (bootstrap: string) => string = (text) => text,
 ): Promise<SuiteRecord> {
-  const upstreams = suite.upstreams.map((name) =>
-    suite.upstreamHttp2?.includes(name) === true
-      ? new Upstream(name, [reply(200, name)], 'http2')
-      : new Upstream(name, [reply(200, name)], suite.upstreamTls?.[name]),
-  );
+  const upstreams = suite.upstreams.map((name) => {
+    const over = suite.upstreamHttp2?.includes(name) === true ? 'http2' : suite.upstreamTls?.[name];
+    return new Upstream(name, suite.atStart?.[name] ?? [reply(200, name)], over);
+  });
   for (const upstream of upstreams) await upstream.start();
   let proxy: RunningProxy | undefined;
   try {
@@ -67,8 +66,10 @@ export async function runSuite(
     const log = new LogReader(join(proxy.folder, 'access.log'));
     const cases: SuiteRecord['cases'][number][] = [];
     for (const one of suite.cases) {
-      for (const upstream of upstreams)
+      for (const upstream of upstreams) {
+        if (one.sinceStart?.includes(upstream.name) === true) continue;
         await upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
+      }
       const exchanges = [one.client].flat() as Exchange[];
       const saw: ClientSaw[] = [];
       if (one.together === true) saw.push(...(await Promise.all(exchanges.map(exchange))));
