@@ -143,6 +143,7 @@ export class DataPlane {
       httpFilters: { get: httpFilter },
       timers,
       nodeAddress: nodeAddress(),
+      runtimeNumber: (key) => this.runtime.get(key),
       wallClock: Date.now,
       requestId: createRequestIds(),
     });

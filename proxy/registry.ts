@@ -17,6 +17,10 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
     () => (require('./filters/http/buffer/buffer.ts') as typeof import('./filters/http/buffer/buffer.ts')).BUFFER,
   ],
   [
+    `${HTTP}.cors.v3.Cors`,
+    () => (require('./filters/http/cors/cors.ts') as typeof import('./filters/http/cors/cors.ts')).CORS,
+  ],
+  [
     `${HTTP}.header_mutation.v3.HeaderMutation`,
     () =>
       (

@@ -58,6 +58,7 @@ function owner(info: StreamInfo): ChainOwner {
       throw error;
     },
     restart: nothing,
+    answering: nothing,
     tooLarge: nothing,
     sendInformational: nothing,
     sendHead: () => true,
@@ -87,6 +88,7 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
     timers: createTimers(),
     now: () => 0,
     random: () => 0,
+    runtimeNumber: nothing,
   };
   const filters: readonly ChainFilter[] = [
     { name: factory.name, instance: factory.build(plain(config), context), disabled: false },

@@ -24,6 +24,7 @@ export interface RunOptions {
   readonly head?: RequestHead;
   readonly limitBytes?: number;
   readonly random?: () => number;
+  readonly runtime?: { readonly [key: string]: number };
   readonly clusters?: ClusterTable;
   readonly route?: MatchedRoute;
 }
@@ -60,6 +61,7 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
     timers,
     now: () => clock.now,
     random: options.random ?? (() => 0),
+    runtimeNumber: (key) => options.runtime?.[key],
   };
   const filters = setups.map(
     ({ factory, config, disabled }): ChainFilter => ({
@@ -195,6 +197,10 @@ export class FilterRun {
       },
       failed: (error) => {
         this.error = error;
+      },
+      answering: (head, details) => {
+        this.info.response = head;
+        this.info.responseCodeDetails = details;
       },
       tooLarge: (request) => this.tooLarge.push(request ? 'request' : 'response'),
       sendInformational: (head) => this.toDownstream.push(`informational ${head.status}`),

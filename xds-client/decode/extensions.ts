@@ -7,6 +7,7 @@
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
 import { type Extension, type ExtensionTable, support } from './context.ts';
 import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
+import { CORS, CORS_ROUTE } from './filters/cors.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
@@ -18,7 +19,6 @@ import { ALLOW_LISTED_ROUTES, PREVIOUS_ROUTES, SAFE_CROSS_SCHEME } from './inter
 import { HTTP_INSPECTOR, TLS_INSPECTOR } from './listener.ts';
 import { LEAST_REQUEST, NO_HASHING, NOT_PROVIDED, RANDOM, ROUND_ROBIN, WRR_LOCALITY } from './load-balancing.ts';
 import { PREVIOUS_HOSTS, PREVIOUS_PRIORITIES } from './retry-policy.ts';
-import { CORS_POLICY } from './route-action.ts';
 import { URI_TEMPLATE } from './route-match.ts';
 import { TCP_PROXY } from './tcp-proxy.ts';
 import { DOWNSTREAM_TLS, UPSTREAM_TLS } from './tls.ts';
@@ -57,10 +57,10 @@ export const EXTENSIONS: ExtensionTable = {
   'http-filter': [
     ROUTER,
     BUFFER,
+    CORS,
     HEADER_MUTATION,
     GRPC_WEB,
     SET_METADATA,
-    ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.Cors`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     GRPC_STATS,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
@@ -85,8 +85,8 @@ export const EXTENSIONS: ExtensionTable = {
   ],
   'http-filter-route': [
     BUFFER_ROUTE,
+    CORS_ROUTE,
     HEADER_MUTATION_ROUTE,
-    ignored('envoy.filters.http.cors', `${HTTP}.cors.v3.CorsPolicy`, CORS_POLICY),
     ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
     refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBACPerRoute`, GUARDS),
     refused('envoy.filters.http.jwt_authn', `${HTTP}.jwt_authn.v3.PerRouteConfig`, GUARDS),

@@ -26,6 +26,7 @@ import {
   wrappedNumber,
 } from './fields.ts';
 import { decodePerFilterConfig } from './filter-config.ts';
+import { decodeCorsPolicy } from './filters/cors.ts';
 import { decodeInternalRedirect } from './internal-redirect.ts';
 import { decodeHeaderChanges, decodeRegex, HEADER_CHANGE_FIELDS } from './matcher.ts';
 import { decodeRetryPolicy } from './retry-policy.ts';
@@ -35,7 +36,6 @@ const ACTION = `${ROUTE}.RouteAction`;
 const SUBSETS = 'subset load balancing is not built; a cluster that asks for it is refused';
 export const MIRRORS = 'requests are not mirrored yet';
 export const RATE_LIMITS = 'the rate limit service is not called; a chain with its filter is refused';
-export const CORS_POLICY = 'the CORS filter is not built: browsers are left to refuse what they were not allowed';
 
 support(ACTION, {
   acts: [
@@ -53,6 +53,7 @@ support(ACTION, {
     'timeout',
     'idle_timeout',
     'retry_policy',
+    'cors',
     'priority',
     'upgrade_configs',
     'max_grpc_timeout',
@@ -69,7 +70,6 @@ support(ACTION, {
     rate_limits: RATE_LIMITS,
     include_vh_rate_limits: RATE_LIMITS,
     hash_policy: 'hashing load balancers are not built; a cluster that asks for one is refused',
-    cors: CORS_POLICY,
     hedge_policy: 'requests are not hedged yet',
   },
   refused: {
@@ -234,6 +234,7 @@ export function decodeForward(action: MessageObject, ctx: DecodeContext): RouteA
     timeoutMs: duration(action, 'timeout', ctx) ?? 15_000,
     idleTimeoutMs: duration(action, 'idle_timeout', ctx),
     ...decodeStreamDuration(action, ctx),
+    cors: inside(action, 'cors', ctx, (policy) => decodeCorsPolicy(policy, ctx)),
     retry: inside(action, 'retry_policy', ctx, (policy) => decodeRetryPolicy(policy, ctx)),
     hash: messages(action, 'hash_policy')
       .map(decodeHashPolicy)

@@ -5,16 +5,10 @@ import { decodeMetadata, each, inside } from './common.ts';
 import { type DecodeContext, support } from './context.ts';
 import { flag, has, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
 import { decodePerFilterConfig } from './filter-config.ts';
+import { decodeCorsPolicy } from './filters/cors.ts';
 import { decodeHeaderChanges, decodeHeaderMatches, HEADER_CHANGE_FIELDS } from './matcher.ts';
 import { decodeRetryPolicy } from './retry-policy.ts';
-import {
-  CORS_POLICY,
-  decodeDirectResponse,
-  decodeForward,
-  decodeRedirect,
-  MIRRORS,
-  RATE_LIMITS,
-} from './route-action.ts';
+import { decodeDirectResponse, decodeForward, decodeRedirect, MIRRORS, RATE_LIMITS } from './route-action.ts';
 import { decodeRouteMatch } from './route-match.ts';
 
 const ROUTE = 'envoy.config.route.v3';
@@ -55,12 +49,12 @@ support(`${ROUTE}.VirtualHost`, {
     'include_attempt_count_in_response',
     'include_is_timeout_retry_header',
     'retry_policy',
+    'cors',
     'virtual_clusters',
     'per_request_buffer_limit_bytes',
   ],
   ignored: {
     rate_limits: RATE_LIMITS,
-    cors: CORS_POLICY,
     hedge_policy: 'requests are not hedged yet',
     request_mirror_policies: MIRRORS,
     metadata: "nothing reads a virtual host's metadata",
@@ -142,6 +136,7 @@ function decodeVirtualHost(host: MessageObject, bodyLimit: number, ctx: DecodeCo
     requireTls: TLS_REQUIREMENTS[word(host, 'require_tls', 'NONE')] ?? 'none',
     virtualClusters: each(host, 'virtual_clusters', ctx, (cluster) => decodeVirtualCluster(cluster, ctx)),
     headers: decodeHeaderChanges(host, ctx),
+    cors: inside(host, 'cors', ctx, (policy) => decodeCorsPolicy(policy, ctx)),
     retry: inside(host, 'retry_policy', ctx, (policy) => decodeRetryPolicy(policy, ctx)),
     includeRequestAttemptCount: flag(host, 'include_request_attempt_count'),
     includeAttemptCountInResponse: flag(host, 'include_attempt_count_in_response'),

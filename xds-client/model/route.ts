@@ -1,4 +1,5 @@
 import type { ExtensionConfig, Fraction, HeaderChanges, HeaderMatch, Metadata, StringMatch } from './common.ts';
+import type { CorsPolicy } from './filters/cors.ts';
 
 /** How a path is matched. Prefix and exact forms keep the query string out of the comparison. */
 export type PathMatch =
@@ -107,6 +108,8 @@ export interface RouteUpgrade {
 /** The `route` action. */
 export interface RouteAction {
   readonly kind: 'route';
+  /** The deprecated field: the CORS filter's, where no place of the route configures it. */
+  readonly cors?: CorsPolicy | undefined;
   readonly cluster:
     | { readonly kind: 'name'; readonly name: string }
     | { readonly kind: 'header'; readonly header: string }
@@ -194,6 +197,8 @@ export interface VirtualCluster {
 
 export interface VirtualHost {
   readonly name: string;
+  /** As in RouteAction. */
+  readonly cors?: CorsPolicy | undefined;
   /** Lower case. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];

@@ -26,6 +26,8 @@ export interface ChainOwner extends ResponseSink {
   perRouteConfigs(filterName: string): readonly ExtensionConfig[];
   /** A filter has thrown: the request ends here. */
   failed(error: unknown): void;
+  /** A filter answers with that: for the log. */
+  answering(head: ResponseHead, details: string): void;
   /** More than the limit waits, of the request or of the response: for the statistics. */
   tooLarge(request: boolean): void;
 }
@@ -52,6 +54,8 @@ function isOff({ typeUrl, config }: ExtensionConfig): boolean {
   if (typeUrl !== SWITCH_TYPE || config === null || typeof config !== 'object') return false;
   return 'disabled' in config && config.disabled === true;
 }
+
+const NO_BODY = Buffer.alloc(0);
 
 export class ChainRun implements RequestSink, ResponseSink {
   readonly info: StreamInfo;
@@ -161,6 +165,12 @@ export class ChainRun implements RequestSink, ResponseSink {
     const empty = body.length === 0;
     this.response.onHead(head, empty);
     if (!empty) this.response.onData(body, true);
+  }
+
+  sendResponse(head: ResponseHead, details: string): void {
+    if (this.over || this.replying) return;
+    this.owner.answering(head, details);
+    this.sendReply(head, NO_BODY);
   }
 
   private endRequest(): void {
@@ -426,6 +436,10 @@ class Place implements FilterCallbacks {
     grpcStatus?: number,
   ): void {
     this.run.sendLocalReply(status, body, details, changes, grpcStatus);
+  }
+
+  sendResponse(head: ResponseHead, details: string): void {
+    this.guarded(() => this.run.sendResponse(head, details));
   }
 
   resetStream(reason: ResetReason): void {

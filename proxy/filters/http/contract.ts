@@ -77,6 +77,11 @@ export interface FilterCallbacks {
     changes?: (headers: HeaderMap) => void,
     grpcStatus?: number,
   ): void;
+  /**
+   * Answers the request here with a response of the filter's own, which has no body: no mapping of local replies, no headers of
+   * the route. The response callbacks of the filters see it, this one's included.
+   */
+  sendResponse(head: ResponseHead, details: string): void;
   /** Ends the stream without an answer. */
   resetStream(reason: ResetReason): void;
   /** What waits at this filter as one buffer, without the piece that it is being shown; `undefined` when nothing does. */
@@ -124,4 +129,6 @@ export interface FilterContext {
   /** Milliseconds, monotonic. */
   now(): number;
   random(): number;
+  /** A number of the runtime, which takes the place of the configured one; `undefined`: not set. */
+  runtimeNumber(key: string): number | undefined;
 }

@@ -253,6 +253,13 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     return matched === undefined ? [] : routeConfigsOf(matched, filterName);
   }
 
+  answering(head: ResponseHead, details: string): void {
+    const { info } = this;
+    info.response = head;
+    info.responseCodeDetails = details;
+    if (info.cluster === undefined) this.noteCluster();
+  }
+
   tooLarge(request: boolean): void {
     this.manager.stats.inc(request ? RQ_TOO_LARGE : RS_TOO_LARGE);
   }

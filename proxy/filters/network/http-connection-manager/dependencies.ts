@@ -26,6 +26,8 @@ export interface ManagerDependencies {
   readonly timers: TimerWheel;
   /** The machine's own address, for `x-forwarded-for` where the client is on loopback. */
   readonly nodeAddress: string;
+  /** `undefined`: the runtime does not set it. */
+  runtimeNumber(key: string): number | undefined;
   /** Milliseconds since the epoch. */
   wallClock(): number;
   /** A UUID of version 4. */

@@ -182,6 +182,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       timers: this.dependencies.timers,
       now: () => context.now(),
       random: () => context.random(),
+      runtimeNumber: (key) => this.dependencies.runtimeNumber(key),
     });
     return { name: filter.name, instance, disabled: filter.disabled };
   }
