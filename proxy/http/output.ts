@@ -1,62 +1,72 @@
 /**
  * What goes out on one connection, gathered so that what one event-loop turn makes for it is one write. All connections
- * of a thread append to one buffer, each to a region of its own, and the regions are written at the end of the turn: an
+ * of a thread append to one slab, each to a region of its own, and the regions are written at the end of the turn: an
  * idle connection holds no memory, and the writes of a turn follow each other, so that whoever reads them at the other
  * end is woken once and not for each.
  *
- * The buffer is used again when the transports took the bytes at once (`writableLength === 0` after `write`). A transport
- * that keeps them (TLS always does) is given copies of the exact size from then on.
+ * A transport that took the bytes at once (`writableLength === 0` after `write`) has no more need of them. One that did
+ * not (TLS never does) borrows the slab until it has; while it still has a loan, it is given copies of the exact size, so
+ * that slow readers do not hold a slab each turn.
  */
 import { Buffer } from 'node:buffer';
-import { keepBytes } from './bytes.ts';
+import { keepBytes, slabOf } from './bytes.ts';
 import { skipPrintable } from './printable.ts';
+import { type Slab, SlabPool } from './slab.ts';
 import type { Transport } from './stream.ts';
 
 const CAPACITY = 64 * 1024;
-/** A chunk of at least this many bytes is written on its own rather than copied. */
-const DIRECT = 16 * 1024;
+/** A chunk of at least this many bytes is written on its own rather than copied into the slab. */
+const DIRECT = 32 * 1024;
+/** Slabs on loan, beyond which transports are given copies. */
+const MAX_OUT = 32;
 
-let shared: Buffer = Buffer.allocUnsafeSlow(CAPACITY);
+const slabs = new SlabPool(CAPACITY, 8);
+let current: Slab = slabs.take();
+let shared: Buffer = current.buffer;
 let used = 0;
-/** A transport kept bytes of the shared buffer: it is not written to from its beginning again. */
-let kept = false;
-/** Takes the shared buffer's place while that is being written, so that what a write sets off may append. */
-let spare: Buffer | undefined;
-/** The connections that have a region in the shared buffer, or had one. */
+/** The connections that have a region in the current slab, or had one. */
 let waiting: Output[] = [];
 let spareList: Output[] = [];
+/** Those whose transport has a loan. */
+const borrowers: Output[] = [];
 
 /** Writes what every connection of this thread has gathered, in the order in which they began to. */
 export function flushOutputs(): void {
-  const buffer = shared;
   const outputs = waiting;
   if (outputs.length === 0) return;
-  const fresh = spare ?? Buffer.allocUnsafeSlow(CAPACITY);
-  spare = undefined;
+  if (borrowers.length > 0) settle();
+  const slab = current;
   waiting = spareList;
   spareList = [];
-  shared = fresh;
+  current = slabs.take();
+  shared = current.buffer;
   used = 0;
-  const keptBefore = kept;
-  kept = false;
-  let keptNow = false;
   for (let i = 0; i < outputs.length; i++) {
     const output = outputs[i] as Output;
     output.queued = false;
-    if (!output.writeRegion()) continue;
-    if (output.buffer === buffer) keptNow = true;
-    else kept = true;
+    output.writeRegion();
   }
   outputs.length = 0;
   spareList = outputs;
-  if (!keptBefore && !keptNow) spare = buffer;
+  slab.leave();
+}
+
+/** Takes back what transports have written. */
+function settle(): void {
+  let kept = 0;
+  for (let i = 0; i < borrowers.length; i++) {
+    const output = borrowers[i] as Output;
+    if (!output.returnsLoans()) borrowers[kept++] = output;
+  }
+  borrowers.length = kept;
 }
 
 export class Output {
   private readonly transport: Transport;
-  /** The transport keeps what it is given. */
-  private copies: boolean;
-  /** This connection's region of a shared buffer; it has none where start and end are equal. */
+  /** Slabs of which the transport has bytes that it has not written; there from the first on. */
+  private borrowed: Slab[] | undefined = undefined;
+  /** The slab of this connection's region, and its buffer; it has none where start and end are equal. */
+  private slab: Slab = current;
   buffer: Buffer = shared;
   private start = 0;
   private end = 0;
@@ -64,12 +74,13 @@ export class Output {
   queued = false;
   /** The last write passed the transport's high-water mark, and it has not drained. */
   blocked = false;
+  /** The last write was not taken at once. */
+  private kept = false;
   /** Bytes ever given to the transport. */
   written = 0;
 
   constructor(transport: Transport) {
     this.transport = transport;
-    this.copies = transport.encrypted === true;
   }
 
   /** Appends latin1 text. */
@@ -87,11 +98,9 @@ export class Output {
   bytes(chunk: Buffer): void {
     const { length } = chunk;
     if (length >= DIRECT) {
-      if (this.end === this.start || used + length > CAPACITY) {
-        this.flush();
-        this.give(keepBytes(chunk));
-        return;
-      }
+      this.flush();
+      this.giveAlone(chunk);
+      return;
     }
     this.reserve(length);
     shared.set(chunk, used);
@@ -116,9 +125,7 @@ export class Output {
 
   /** Writes now what would go out at the end of this turn. */
   flush(): void {
-    // Between `flushOutputs`'s writes the region may lie in the buffer that it is about to use again.
-    if (this.buffer !== shared) this.copies = true;
-    if (this.writeRegion()) kept = true;
+    this.writeRegion();
   }
 
   /** Forgets what was not written. */
@@ -126,22 +133,17 @@ export class Output {
     this.end = this.start;
   }
 
-  /** True where the transport keeps a part of what it was given of the buffer. */
-  writeRegion(): boolean {
+  writeRegion(): void {
     const { start, end } = this;
-    if (start === end) return false;
+    if (start === end) return;
     this.start = end;
     const region = this.buffer.subarray(start, end);
-    if (this.copies) {
-      const copy = Buffer.allocUnsafe(end - start);
-      copy.set(region);
-      this.give(copy);
-      return false;
+    if ((this.kept && this.transport.writableLength > 0) || slabs.out > MAX_OUT) {
+      this.give(Buffer.from(region));
+      return;
     }
     this.give(region);
-    if (this.transport.writableLength === 0) return false;
-    this.copies = true;
-    return true;
+    if (this.kept) this.borrow(this.slab);
   }
 
   /**
@@ -171,7 +173,6 @@ export class Output {
 
   drained(): void {
     this.blocked = false;
-    this.copies = this.transport.encrypted === true;
   }
 
   /** Makes room for `count` bytes at the end of this connection's region. */
@@ -181,6 +182,7 @@ export class Output {
       this.flush();
     }
     if (used + count > CAPACITY) flushOutputs();
+    this.slab = current;
     this.buffer = shared;
     this.start = this.end = used;
     if (this.queued) return;
@@ -188,8 +190,37 @@ export class Output {
     if (waiting.push(this) === 1) setImmediate(flushOutputs);
   }
 
+  /** Writes many bytes without a copy, where the transport may borrow them. */
+  private giveAlone(chunk: Buffer): void {
+    const slab = slabOf(chunk);
+    if (slab === undefined) {
+      this.give(keepBytes(chunk));
+      return;
+    }
+    this.give(chunk);
+    if (this.kept) this.borrow(slab);
+  }
+
   private give(bytes: Buffer): void {
+    const { transport } = this;
     this.written += bytes.length;
-    if (!this.transport.write(bytes)) this.blocked = true;
+    if (!transport.write(bytes)) this.blocked = true;
+    this.kept = transport.writableLength > 0;
+  }
+
+  private borrow(slab: Slab): void {
+    slab.lend();
+    if (this.borrowed === undefined) this.borrowed = [];
+    if (this.borrowed.push(slab) === 1) borrowers.push(this);
+  }
+
+  /** Of `settle`. True: the transport has written everything, and has no loan. */
+  returnsLoans(): boolean {
+    if (this.transport.writableLength > 0) return false;
+    const { borrowed } = this;
+    if (borrowed === undefined) return true;
+    for (let i = 0; i < borrowed.length; i++) (borrowed[i] as Slab).giveBack();
+    borrowed.length = 0;
+    return true;
   }
 }

@@ -174,6 +174,4 @@ export interface Transport {
   resume(): void;
   readonly writableLength: number;
   readonly destroyed: boolean;
-  /** TLS keeps what it is given until it is written, however little it is. */
-  readonly encrypted?: boolean;
 }

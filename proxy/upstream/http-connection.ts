@@ -14,7 +14,7 @@ import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './c
 import type { UpstreamConnectionInfo } from './contract.ts';
 import type { HttpWish } from './http-pool.ts';
 import type { PoolableConnection } from './pool.ts';
-import { readInto } from './read-buffer.ts';
+import { type Reads, readInto } from './read-buffer.ts';
 
 /** What an HTTP pool is told beyond a connection's beginning and end. */
 export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {
@@ -34,9 +34,8 @@ export class HttpConnection
   activeStreams = 0;
   idleSince = 0;
   listed = false;
-  /** There with TLS only: tells the codec that what it writes is kept. */
-  declare readonly encrypted?: true;
   private readonly owner: HttpConnectionOwner;
+  private readonly reads: Reads;
   private readonly wanted: WantedHttpVersion;
   /** There once connected. */
   private codec: ClientConnection | undefined = undefined;
@@ -46,19 +45,16 @@ export class HttpConnection
   private ending = false;
 
   constructor(owner: HttpConnectionOwner, wanted: WantedHttpVersion) {
-    super(
-      owner.context,
-      false,
-      readInto(
-        (bytes) => this.onData(bytes),
-        () => this.close(),
-      ),
+    const reads = readInto(
+      (bytes) => this.onData(bytes),
+      () => this.close(),
     );
+    super(owner.context, false, reads.onread);
+    this.reads = reads;
     this.owner = owner;
     const { config } = owner.context;
     this.wanted = wanted;
     this.remaining = config.common.maxRequestsPerConnection || Number.POSITIVE_INFINITY;
-    if (owner.context.tls !== undefined) this.encrypted = true;
     if (wanted !== 'auto') this.countVersion(wanted);
   }
 
@@ -157,6 +153,7 @@ export class HttpConnection
 
   protected override onGone(failure: ConnectFailure | undefined, reason: ResetReason): void {
     clearTimeout(this.idleTimer);
+    this.reads.close();
     if (failure === undefined) this.context.requestsPerConnection.record(this.streamsStarted);
     this.owner.onClosed(this, failure);
     this.codec?.destroyed(reason);

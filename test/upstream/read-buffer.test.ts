@@ -1,18 +1,24 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
+import type { OnReadOpts } from 'node:net';
 import { it } from 'node:test';
-import { keepBytes } from '../../proxy/http/bytes.ts';
+import { keepBytes, readSlabs, slabOf } from '../../proxy/http/bytes.ts';
 import { readInto } from '../../proxy/upstream/read-buffer.ts';
 
-function shared(options: ReturnType<typeof readInto>): Buffer {
-  const { buffer } = options;
-  assert.ok(Buffer.isBuffer(buffer));
-  return buffer;
+function reads(onBytes: (bytes: Buffer) => void, overwritten: () => void) {
+  return readInto(onBytes, overwritten).onread;
+}
+
+function shared({ buffer }: OnReadOpts): Buffer {
+  assert.ok(typeof buffer === 'function');
+  const next = buffer();
+  assert.ok(Buffer.isBuffer(next));
+  return next;
 }
 
 it('hands out bytes that are copied when they are kept', () => {
   let kept: Buffer | undefined;
-  const options = readInto(
+  const options = reads(
     (bytes) => {
       kept = keepBytes(bytes);
     },
@@ -29,11 +35,11 @@ it('hands out bytes that are copied when they are kept', () => {
 it('ends both connections when one reads over the bytes of another', () => {
   let inner = 0;
   let lost = 0;
-  const second = readInto(
+  const second = reads(
     () => inner++,
     () => lost++,
   );
-  const first = readInto(
+  const first = reads(
     () => second.callback(1, shared(second)),
     () => lost++,
   );
@@ -44,7 +50,7 @@ it('ends both connections when one reads over the bytes of another', () => {
 });
 
 it('reads on after a reader that threw', () => {
-  const failing = readInto(
+  const failing = reads(
     () => {
       throw new Error('a filter failed');
     },
@@ -52,4 +58,36 @@ it('reads on after a reader that threw', () => {
   );
   assert.throws(() => failing.callback(1, shared(failing)), /a filter failed/);
   assert.throws(() => failing.callback(1, shared(failing)), /a filter failed/);
+});
+
+it('gives a connection of many bytes a slab of its own, and takes it back', () => {
+  const before = readSlabs.out;
+  let lent: Buffer | undefined;
+  const { onread, close } = readInto(
+    (bytes) => {
+      lent = bytes;
+    },
+    () => assert.fail('nothing came in between'),
+  );
+  const common = shared(onread);
+  onread.callback(common.length, common);
+  const own = shared(onread);
+  assert.notEqual(own, common);
+  onread.callback(own.length, own);
+  assert.equal(shared(onread), own, 'it is read into again while nobody borrows it');
+  onread.callback(own.length, own);
+  const slab = slabOf(lent as Buffer);
+  assert.ok(slab !== undefined);
+  slab.lend();
+  onread.callback(own.length, own);
+  const next = shared(onread);
+  assert.notEqual(next, own);
+  for (let i = 0; i < 4; i++) onread.callback(100, next);
+  assert.equal(shared(onread), common, 'few bytes are read into the common buffer');
+  assert.equal(readSlabs.out, before + 1);
+  slab.giveBack();
+  onread.callback(common.length, common);
+  assert.equal(readSlabs.out, before + 1);
+  close();
+  assert.equal(readSlabs.out, before);
 });
