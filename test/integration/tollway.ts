@@ -74,6 +74,11 @@ export class Tollway {
     });
   }
 
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('the proxy was not started');
+    return this.child.pid;
+  }
+
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
