@@ -1,4 +1,5 @@
 /** The data side of one worker, wired: takes the main thread's messages in, posts what it has to say. */
+import type { Json } from '../xds-client/model/common.ts';
 import type { Listener } from '../xds-client/model/listener.ts';
 import { WorkerClusterTable } from './cluster/table.ts';
 import { HttpConnectionManagerFactory } from './filters/network/http-connection-manager/manager.ts';
@@ -17,6 +18,7 @@ import { httpFilter, NETWORK_FILTERS } from './registry.ts';
 import { createRequestIds } from './request-id.ts';
 import { HeaderTest } from './route/header-match.ts';
 import { RouteDirectory } from './route-directory.ts';
+import { RuntimeValues } from './runtime.ts';
 import { collector } from './spent-memory.ts';
 import { createTimers } from './timers.ts';
 import { WorkerTlsProvider } from './tls/provider.ts';
@@ -42,7 +44,7 @@ export class DataPlane {
   private readonly spans: SpanQueue;
   private readonly secrets = new SecretTable();
   private readonly routes = new RouteDirectory();
-  private readonly runtime = new Map<string, number>();
+  private readonly runtime = new RuntimeValues();
   private readonly clusters: WorkerClusterTable;
   private readonly listeners: WorkerListeners;
   private readonly collect = collector();
@@ -89,7 +91,7 @@ export class DataPlane {
         this.secrets.delete(message.key);
         return;
       case 'runtime':
-        this.setRuntime(JSON.parse(message.json) as { readonly [key: string]: unknown });
+        this.runtime.set(JSON.parse(message.json) as { readonly [key: string]: Json });
         return;
       case 'drain':
         this.listeners.drain(message.scope, message.strategy, message.drainMs);
@@ -126,7 +128,7 @@ export class DataPlane {
         return (head) => compiled.matchesRequest(head);
       },
       random,
-      runtimeNumber: (key) => this.runtime.get(key),
+      runtimeNumber: (key) => this.runtime.number(key),
       clusterMetadata: (name) => this.clusters.get(name)?.config.metadata,
       defaultLog: this.log.component('http').enabled('info'),
     });
@@ -142,8 +144,8 @@ export class DataPlane {
       tracers,
       httpFilters: { get: httpFilter },
       timers,
+      runtime: this.runtime,
       nodeAddress: nodeAddress(),
-      runtimeNumber: (key) => this.runtime.get(key),
       wallClock: Date.now,
       requestId: createRequestIds(),
     });
@@ -175,11 +177,6 @@ export class DataPlane {
       },
       settings.drainTimeMs,
     );
-  }
-
-  private setRuntime(values: { readonly [key: string]: unknown }): void {
-    this.runtime.clear();
-    for (const [key, value] of Object.entries(values)) if (typeof value === 'number') this.runtime.set(key, value);
   }
 
   /** Says again and again what is under way, so that the main thread knows when nothing is. */

@@ -33,6 +33,10 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
       (require('./filters/http/grpc-web/grpc-web.ts') as typeof import('./filters/http/grpc-web/grpc-web.ts')).GRPC_WEB,
   ],
   [
+    `${HTTP}.fault.v3.HTTPFault`,
+    () => (require('./filters/http/fault/fault.ts') as typeof import('./filters/http/fault/fault.ts')).FAULT,
+  ],
+  [
     `${HTTP}.grpc_stats.v3.FilterConfig`,
     () =>
       (require('./filters/http/grpc-stats/grpc-stats.ts') as typeof import('./filters/http/grpc-stats/grpc-stats.ts'))

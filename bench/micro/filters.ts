@@ -1,6 +1,7 @@
 /** What an HTTP filter costs a request, beside the same chain with a filter that does nothing. */
 import { type ChainFilter, type ChainOwner, ChainRun } from '../../proxy/filters/http/chain.ts';
 import { CONTINUE, type FilterContext, type HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
+import { FAULT } from '../../proxy/filters/http/fault/fault.ts';
 import { GRPC_STATS } from '../../proxy/filters/http/grpc-stats/grpc-stats.ts';
 import type { RequestSink } from '../../proxy/filters/http/stream-ends.ts';
 import { HeaderMap, type RequestHead } from '../../proxy/http/headers.ts';
@@ -9,6 +10,7 @@ import { WorkerStats } from '../../proxy/observe/stats/worker-stats.ts';
 import { createTimers } from '../../proxy/timers.ts';
 import { clusterTable, matchedRoute } from '../../test/http-filters/clusters.ts';
 import { connection } from '../../test/observe/stream-info.ts';
+import type { FaultConfig } from '../../xds-client/model/filters/fault.ts';
 import type { GrpcStatsConfig } from '../../xds-client/model/filters/grpc-stats.ts';
 import { plain } from '../../xds-client/model/plain.ts';
 import type { Bench } from './measure.ts';
@@ -86,9 +88,9 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
     counter: (full) => stats.counter(full),
     clusters: clusterTable(['a'], stats),
     timers: createTimers(),
+    runtime: { number: nothing, share: nothing },
     now: () => 0,
     random: () => 0,
-    runtimeNumber: nothing,
   };
   const filters: readonly ChainFilter[] = [
     { name: factory.name, instance: factory.build(plain(config), context), disabled: false },
@@ -122,11 +124,30 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
   };
 }
 
+/** As in every sidecar of Istio. */
+const NO_FAULTS: FaultConfig = {
+  upstreamCluster: '',
+  headers: [],
+  downstreamNodes: [],
+  runtime: {
+    delayPercent: '',
+    delayMs: '',
+    abortPercent: '',
+    abortHttpStatus: '',
+    abortGrpcStatus: '',
+    maxActive: '',
+    responseRatePercent: '',
+  },
+  countDownstreamClusters: true,
+  metadata: {},
+};
+
 export function filterBenches(): Bench[] {
   const istio: GrpcStatsConfig = { emitFilterState: true, methods: [], upstreamTime: false, replaceDots: false };
   return [
     unary('filters: gRPC call, a filter that does nothing', NOTHING, {}),
     unary('filters: gRPC call, grpc_stats as Istio has it', GRPC_STATS, istio),
+    unary('filters: gRPC call, fault without faults', FAULT, NO_FAULTS),
     unary('filters: gRPC call, grpc_stats with all methods', GRPC_STATS, { ...istio, methods: 'all' }),
   ];
 }

@@ -81,12 +81,12 @@ test('later runtime layers win', () => {
   const { runtime } = accepted({
     layered_runtime: {
       layers: [
-        { name: 'a', static_layer: { 'x.y': 1, z: { numerator: 5, denominator: 'HUNDRED' } } },
+        { name: 'a', static_layer: { 'x.y': 1, z: { w: { numerator: 5, denominator: 'HUNDRED' } } } },
         { name: 'b', static_layer: { x: { y: 2 } } },
       ],
     },
   });
-  assert.deepEqual(runtime, { 'x.y': 2, z: { numerator: 5, denominator: 'HUNDRED' } });
+  assert.deepEqual(runtime, { 'x.y': 2, 'z.w': { numerator: 5, denominator: 'HUNDRED' } });
 });
 
 test('errors are found wherever they lie, each at its path', () => {

@@ -10,6 +10,7 @@ import type { ConnectionInfo, TlsInfo } from '../../proxy/http/connection-info.t
 import type { StreamInfo } from '../../proxy/http/stream-info.ts';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import { compileRoutes, type RouteTable } from '../../proxy/route/table.ts';
+import { RuntimeValues } from '../../proxy/runtime.ts';
 import { createTimers, type TimerWheel } from '../../proxy/timers.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Endpoint } from '../../xds-client/model/endpoint.ts';
@@ -180,8 +181,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     tracers: undefined,
     httpFilters: new Map((options.filters ?? []).map((filter) => [filter.typeUrl, filter])),
     timers,
+    runtime: new RuntimeValues(),
     nodeAddress: '192.0.2.9',
-    runtimeNumber: () => undefined,
     wallClock: () => Date.now(),
     requestId: () => '00000000-0000-4000-8000-000000000001',
   });

@@ -5,6 +5,7 @@ import type { MatchedRoute, RequestSink } from '../../proxy/filters/http/stream-
 import type { HeaderMap, RequestHead, ResponseHead } from '../../proxy/http/headers.ts';
 import { StreamInfo } from '../../proxy/http/stream-info.ts';
 import { MainStats } from '../../proxy/observe/stats/main-stats.ts';
+import { RuntimeValues } from '../../proxy/runtime.ts';
 import { TimerWheel } from '../../proxy/timers.ts';
 import type { ClusterTable } from '../../proxy/upstream/contract.ts';
 import type { ExtensionConfig, Json } from '../../xds-client/model/common.ts';
@@ -24,8 +25,8 @@ export interface RunOptions {
   readonly head?: RequestHead;
   readonly limitBytes?: number;
   readonly random?: () => number;
-  readonly runtime?: { readonly [key: string]: number };
   readonly clusters?: ClusterTable;
+  readonly runtime?: { readonly [key: string]: Json };
   readonly route?: MatchedRoute;
 }
 
@@ -53,15 +54,17 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
   const clock = { now: 0 };
   const stats = new MainStats();
   const timers = new TimerWheel({ now: () => clock.now, wakeAt: () => undefined });
+  const runtime = new RuntimeValues();
+  runtime.set(options.runtime ?? {});
   const context: FilterContext = {
     statPrefix: 'http.test.',
     stats,
     counter: (name) => stats.counter(name),
     clusters: options.clusters ?? { get: () => undefined },
     timers,
+    runtime,
     now: () => clock.now,
     random: options.random ?? (() => 0),
-    runtimeNumber: (key) => options.runtime?.[key],
   };
   const filters = setups.map(
     ({ factory, config, disabled }): ChainFilter => ({

@@ -105,25 +105,13 @@ function decodeNode(node: MessageObject | undefined): Node {
   };
 }
 
-/** `{"a": {"b": 1}}` and `{"a.b": 1}` name the same key. */
+/** `{"a": {"b": 1}}` and `{"a.b": 1}` name the same key. A fraction is one value: its members are not keys of their own. */
 function flatten(value: Json, prefix: string, into: [string, Json][]): void {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+  if (value === null || typeof value !== 'object' || Array.isArray(value) || 'numerator' in value) {
     into.push([prefix, value]);
     return;
   }
   for (const [key, inner] of Object.entries(value)) flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
-}
-
-/** A fraction is one value: its members are not keys of their own. */
-function isFraction(value: Json): boolean {
-  return value !== null && typeof value === 'object' && !Array.isArray(value) && 'numerator' in value;
-}
-
-function flattenLayer(layer: { readonly [key: string]: Json }, into: [string, Json][]): void {
-  for (const [key, value] of Object.entries(layer)) {
-    if (isFraction(value)) into.push([key, value]);
-    else flatten(value, key, into);
-  }
 }
 
 function decodeRuntime(bootstrap: MessageObject, ctx: DecodeContext): Bootstrap['runtime'] {
@@ -134,7 +122,8 @@ function decodeRuntime(bootstrap: MessageObject, ctx: DecodeContext): Bootstrap[
       const name = text(layer, 'name');
       if (names.has(name)) ctx.error(`Duplicate layer name: ${name}`, 'name');
       names.add(name);
-      flattenLayer(structToJson(message(layer, 'static_layer')), values);
+      for (const [key, value] of Object.entries(structToJson(message(layer, 'static_layer'))))
+        flatten(value, key, values);
     }),
   );
   return Object.fromEntries(values);

@@ -8,6 +8,7 @@ import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-
 import { type Extension, type ExtensionTable, support } from './context.ts';
 import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
 import { CORS, CORS_ROUTE } from './filters/cors.ts';
+import { FAULT, FAULT_ROUTE } from './filters/fault.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
@@ -41,7 +42,6 @@ const POLICIES = 'envoy.extensions.load_balancing_policies';
 const OBSERVES = 'it only observes; Tollway keeps its own statistics';
 const EXCHANGES = 'it only tells who the other side is, for statistics';
 const GUARDS = 'requests would pass that it is there to stop';
-const NO_FAULTS = 'faults are not injected yet; requests pass as they are';
 
 support(`${SOCKETS}.raw_buffer.v3.RawBuffer`, { acts: [] });
 
@@ -61,7 +61,7 @@ export const EXTENSIONS: ExtensionTable = {
     HEADER_MUTATION,
     GRPC_WEB,
     SET_METADATA,
-    ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
+    FAULT,
     GRPC_STATS,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'io.istio.http.peer_metadata.Config', EXCHANGES),
@@ -87,7 +87,7 @@ export const EXTENSIONS: ExtensionTable = {
     BUFFER_ROUTE,
     CORS_ROUTE,
     HEADER_MUTATION_ROUTE,
-    ignored('envoy.filters.http.fault', `${HTTP}.fault.v3.HTTPFault`, NO_FAULTS),
+    FAULT_ROUTE,
     refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBACPerRoute`, GUARDS),
     refused('envoy.filters.http.jwt_authn', `${HTTP}.jwt_authn.v3.PerRouteConfig`, GUARDS),
     refused('envoy.filters.http.ext_authz', `${HTTP}.ext_authz.v3.ExtAuthzPerRoute`, GUARDS),

@@ -64,6 +64,7 @@ export class ChainRun implements RequestSink, ResponseSink {
   readonly terminal: RequestSink;
   readonly request: Lane<RequestHead>;
   readonly response: Lane<ResponseHead>;
+  readonly bufferLimit: number;
   /** A local reply is under way: the request stops where it stands. */
   replying = false;
   over = false;
@@ -79,6 +80,7 @@ export class ChainRun implements RequestSink, ResponseSink {
     this.info = owner.info;
     this.places = filters.map((filter, index) => new Place(this, filter, index));
     this.terminal = terminal(this);
+    this.bufferLimit = limitBytes;
     this.request = new Lane(new RequestPort(this), filters.length, true, limitBytes);
     this.response = new Lane(new ResponsePort(this), filters.length, false, limitBytes);
   }
@@ -460,6 +462,10 @@ class Place implements FilterCallbacks {
 
   setResponseLimit(bytes: number): void {
     this.run.response.setLimit(this.index, bytes);
+  }
+
+  get bufferLimit(): number {
+    return this.run.bufferLimit;
   }
 
   matchedRoute(): MatchedRoute | undefined {

@@ -90,6 +90,8 @@ export interface FilterCallbacks {
   /** How many bytes may wait at this filter's gate, in place of the listener's `per_connection_buffer_limit_bytes`. */
   setRequestLimit(bytes: number): void;
   setResponseLimit(bytes: number): void;
+  /** The listener's `per_connection_buffer_limit_bytes`: what a filter that keeps data itself may keep of either direction. */
+  readonly bufferLimit: number;
   /** The route, matched once and again after `clearRouteCache`; `undefined`: none matches. */
   matchedRoute(): MatchedRoute | undefined;
   /** This filter's configuration for the matched route: the most specific of weighted cluster, route, virtual host, table. */
@@ -117,6 +119,19 @@ export interface HttpFilterFactory {
   build(config: Json, context: FilterContext): HttpFilterInstance;
 }
 
+/** `numerator` of `denominator` requests. */
+export interface Share {
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
+/** The runtime (`layered_runtime`): values that take the place of configured ones, by key. */
+export interface Runtime {
+  number(key: string): number | undefined;
+  /** A fraction, or a number of percent. */
+  share(key: string): Share | undefined;
+}
+
 /** What a filter may use beyond its request. */
 export interface FilterContext {
   /** `http.<stat_prefix>.` */
@@ -126,9 +141,8 @@ export interface FilterContext {
   counter(name: string): Stat;
   readonly clusters: ClusterTable;
   readonly timers: TimerWheel;
+  readonly runtime: Runtime;
   /** Milliseconds, monotonic. */
   now(): number;
   random(): number;
-  /** A number of the runtime, which takes the place of the configured one; `undefined`: not set. */
-  runtimeNumber(key: string): number | undefined;
 }

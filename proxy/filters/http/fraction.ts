@@ -1,12 +1,11 @@
-/** Shares of requests, which a runtime value may set in whole percents. */
+/** Shares of requests, which a runtime value may set. */
 import type { Fraction } from '../../../xds-client/model/common.ts';
-import { inFraction } from '../../route/match.ts';
 import type { FilterContext } from './contract.ts';
 
 /** Throws the dice once. */
-export function hits(fraction: Fraction, context: Pick<FilterContext, 'random' | 'runtimeNumber'>): boolean {
+export function hits(fraction: Fraction, context: Pick<FilterContext, 'random' | 'runtime'>): boolean {
   const { runtimeKey } = fraction;
-  const percent = runtimeKey === undefined ? undefined : context.runtimeNumber(runtimeKey);
-  if (percent !== undefined) return context.random() * 100 < percent;
-  return inFraction(fraction, context.random());
+  const said = runtimeKey === undefined ? undefined : context.runtime.share(runtimeKey);
+  const { numerator, denominator } = said ?? fraction;
+  return context.random() * denominator < numerator;
 }

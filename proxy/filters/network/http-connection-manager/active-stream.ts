@@ -531,9 +531,20 @@ function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): s
   return 'downstream_remote_disconnect';
 }
 
+const SILENT: readonly ExtensionConfig[] = [];
+
 /** What the places of a route say of a filter, the most specific first. */
 function routeConfigsOf({ decision, choice }: MatchedRoute, filterName: string): readonly ExtensionConfig[] {
   const { route, virtualHost, config } = decision;
+  // Most routes say nothing, and every filter asks.
+  if (
+    choice?.weighted?.perFilterConfig[filterName] === undefined &&
+    route.perFilterConfig[filterName] === undefined &&
+    virtualHost.perFilterConfig[filterName] === undefined &&
+    config.perFilterConfig[filterName] === undefined
+  ) {
+    return SILENT;
+  }
   const said = [
     choice?.weighted?.perFilterConfig[filterName],
     route.perFilterConfig[filterName],

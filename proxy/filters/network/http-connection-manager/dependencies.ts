@@ -4,7 +4,7 @@ import type { TracerFactory } from '../../../observe/tracing/contract.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import type { TimerWheel } from '../../../timers.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
-import type { HttpFilterFactory } from '../../http/contract.ts';
+import type { HttpFilterFactory, Runtime } from '../../http/contract.ts';
 
 /** HTTP filters by the type of their configuration, without `type.googleapis.com/`. The router is not among them. */
 export interface HttpFilters {
@@ -24,10 +24,9 @@ export interface ManagerDependencies {
   readonly tracers: TracerFactory | undefined;
   readonly httpFilters: HttpFilters;
   readonly timers: TimerWheel;
+  readonly runtime: Runtime;
   /** The machine's own address, for `x-forwarded-for` where the client is on loopback. */
   readonly nodeAddress: string;
-  /** `undefined`: the runtime does not set it. */
-  runtimeNumber(key: string): number | undefined;
   /** Milliseconds since the epoch. */
   wallClock(): number;
   /** A UUID of version 4. */

@@ -180,9 +180,9 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       counter: (name) => this.counter(name),
       clusters: this.dependencies.clusters,
       timers: this.dependencies.timers,
+      runtime: this.dependencies.runtime,
       now: () => context.now(),
       random: () => context.random(),
-      runtimeNumber: (key) => this.dependencies.runtimeNumber(key),
     });
     return { name: filter.name, instance, disabled: filter.disabled };
   }
