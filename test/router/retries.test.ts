@@ -8,6 +8,7 @@ import {
   deadPort,
   get,
   hostOf,
+  managerConfig,
   post,
   response,
   retryPolicy,
@@ -196,4 +197,19 @@ test('a downstream that leaves during the wait ends the request', async () => {
   await until(() => proxy.log.length === 1, 'the request ended');
   assert.equal(upstream.requests.length, 1);
   assert.equal(proxy.stat('http.in.downstream_rq_active'), 0);
+});
+
+test("a stream that outlives its cluster's limit is ended, and tried again only where that does no harm", async () => {
+  const { proxy, upstream } = await start(
+    { routes: hostOf(toCluster('c', { retry: retryPolicy(['reset']) })) },
+    (request) => (request.startsWith('GET /once') && upstream.requests.length > 1 ? response(200) : undefined),
+  );
+  proxy.setCluster('c', [upstream.port], { common: { ...managerConfig().common, maxStreamDurationMs: 40 } });
+  assert.equal((await send(proxy.port, get('/once'))).status, 200);
+  assert.equal(upstream.requests.length, 2);
+  const reply = await send(proxy.port, post('/pay', 'amount=5'));
+  assert.deepEqual([reply.status, reply.body], [504, 'upstream max stream duration reached']);
+  assert.equal(upstream.requests.length, 3);
+  assert.equal(flagText(proxy.log[1]?.flags ?? 0), 'UMSDR');
+  assert.equal(proxy.stat('cluster.c.upstream_rq_max_duration_reached'), 2);
 });

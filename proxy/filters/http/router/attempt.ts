@@ -16,12 +16,12 @@ export interface AttemptOwner {
   onAttemptTrailers(attempt: UpstreamAttempt, trailers: HeaderMap): void;
   onAttemptReset(attempt: UpstreamAttempt, reason: ResetReason, details: string | undefined): void;
   onAttemptDrain(): void;
-  /** The per-try timeout, or the per-try idle timeout. */
-  onAttemptTimeout(attempt: UpstreamAttempt, idle: boolean): void;
+  onAttemptTimeout(attempt: UpstreamAttempt, clock: AttemptClock): void;
 }
 
-const PER_TRY = 0;
-const PER_TRY_IDLE = 1;
+/** Which time is over: the one of a try, the one without a sign of life, or the one that the cluster gives a stream. */
+export const AttemptClock = { Try: 0, Idle: 1, Duration: 2 } as const;
+export type AttemptClock = (typeof AttemptClock)[keyof typeof AttemptClock];
 
 export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, TimerTarget {
   readonly host: Host;
@@ -43,6 +43,7 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   private sent = false;
   private timer: Timer | undefined = undefined;
   private idleTimer: Timer | undefined = undefined;
+  private durationTimer: Timer | undefined = undefined;
   private idleMs = 0;
 
   constructor(owner: AttemptOwner, host: Host, timers: TimerWheel, startedAt: number) {
@@ -71,7 +72,7 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   /** Starts the attempt's own clock. */
   limit(milliseconds: number): void {
     if (this.over || this.answered || this.timer !== undefined) return;
-    this.timer = new Timer(this, PER_TRY);
+    this.timer = new Timer(this, AttemptClock.Try);
     this.timers.arm(this.timer, milliseconds);
   }
 
@@ -79,8 +80,14 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   limitIdle(milliseconds: number): void {
     if (this.over) return;
     this.idleMs = milliseconds;
-    this.idleTimer = new Timer(this, PER_TRY_IDLE);
+    this.idleTimer = new Timer(this, AttemptClock.Idle);
     this.timers.arm(this.idleTimer, milliseconds);
+  }
+
+  /** Starts the clock of the stream's whole life. */
+  limitDuration(milliseconds: number): void {
+    this.durationTimer = new Timer(this, AttemptClock.Duration);
+    this.timers.arm(this.durationTimer, milliseconds);
   }
 
   /** Gives the attempt up: withdraws the wish or resets the stream. No call comes after it. */
@@ -100,6 +107,7 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
     this.handle = undefined;
     if (this.timer !== undefined) this.timers.cancel(this.timer);
     if (this.idleTimer !== undefined) this.timers.cancel(this.idleTimer);
+    if (this.durationTimer !== undefined) this.timers.cancel(this.durationTimer);
   }
 
   onReady(stream: ClientStream, _host: Host, connection: UpstreamConnectionInfo): void {
@@ -170,7 +178,7 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   }
 
   onTimer(kind: number): void {
-    if (!this.over) this.owner.onAttemptTimeout(this, kind === PER_TRY_IDLE);
+    if (!this.over) this.owner.onAttemptTimeout(this, kind as AttemptClock);
   }
 
   /** The response is complete. Returns the stream when the request is not: nobody will read the rest of it. */

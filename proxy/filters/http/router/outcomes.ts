@@ -57,6 +57,7 @@ export function underscored(text: string): string {
 export const Body = {
   noHealthyUpstream: 'no healthy upstream',
   requestTimeout: 'upstream request timeout',
+  maxDuration: 'upstream max stream duration reached',
 } as const;
 
 export const Details = {
@@ -66,6 +67,7 @@ export const Details = {
   noHealthyUpstream: 'no_healthy_upstream',
   responseTimeout: 'response_timeout',
   perTryTimeout: 'upstream_per_try_timeout',
+  maxDuration: 'upstream_max_stream_duration_reached',
   perTryIdleTimeout: 'upstream_per_try_idle_timeout',
   viaUpstream: 'via_upstream',
 } as const;

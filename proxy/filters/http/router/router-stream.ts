@@ -20,7 +20,7 @@ import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from
 import { Timer } from '../../../timers.ts';
 import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
-import { type AttemptOwner, UpstreamAttempt } from './attempt.ts';
+import { AttemptClock, type AttemptOwner, UpstreamAttempt } from './attempt.ts';
 import { answerDirectly } from './direct-answer.ts';
 import { becomesGet, followRedirect } from './internal-redirect.ts';
 import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
@@ -36,12 +36,17 @@ const {
   retry_or_shadow_abandoned: ABANDONED,
   upstream_internal_redirect_failed_total: REDIRECT_FAILED,
   upstream_internal_redirect_succeeded_total: REDIRECT_SUCCEEDED,
+  upstream_rq_max_duration_reached: MAX_DURATION,
   upstream_rq_per_try_idle_timeout: PER_TRY_IDLE_TIMEOUT,
   upstream_rq_per_try_timeout: PER_TRY_TIMEOUT,
   upstream_rq_retry_success: RETRY_SUCCESS,
   upstream_rq_timeout: TIMEOUT,
 } = ClusterStat;
 const { RQ_TOTAL, NO_ROUTE, NO_CLUSTER, RQ_DIRECT_RESPONSE, RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED } = RouterStat;
+
+/** By the clock that ran out. */
+const CLOCK_STATS = [PER_TRY_TIMEOUT, PER_TRY_IDLE_TIMEOUT, MAX_DURATION] as const;
+const CLOCK_DETAILS = [Details.perTryTimeout, Details.perTryIdleTimeout, Details.maxDuration] as const;
 
 const GLOBAL_TIMER = 0;
 const ALT_RESPONSE = 'x-envoy-upstream-rq-timeout-alt-response';
@@ -335,6 +340,8 @@ export class RouterStream
     if (attempt.over) return;
     const policy = (this.plan as RoutePlan).retryPolicy;
     if (policy?.perTryIdleTimeoutMs) attempt.limitIdle(policy.perTryIdleTimeoutMs);
+    const { maxStreamDurationMs } = (this.cluster as ClusterHandle).config.common;
+    if (maxStreamDurationMs) attempt.limitDuration(maxStreamDurationMs);
     if (attempt.requestSent) this.upstreamRequestDone(attempt);
     if (writable) this.updatePause();
     else this.blockUpstream(attempt);
@@ -439,26 +446,31 @@ export class RouterStream
     this.updatePause();
   }
 
-  onAttemptTimeout(attempt: UpstreamAttempt, idle: boolean): void {
+  onAttemptTimeout(attempt: UpstreamAttempt, clock: AttemptClock): void {
     const { info } = this;
     const cluster = this.cluster as ClusterHandle;
-    cluster.stats.inc(idle ? PER_TRY_IDLE_TIMEOUT : PER_TRY_TIMEOUT);
-    cluster.report(attempt.host, { status: 504 });
+    cluster.stats.inc(CLOCK_STATS[clock]);
+    if (clock !== AttemptClock.Duration) cluster.report(attempt.host, { status: 504 });
     attempt.abandon();
     this.endSpan(attempt);
     const known = classOfReset('local-reset', attempt.bytesSent);
     if (known === 'unknown') info.maybeProcessed = true;
-    const details = idle ? Details.perTryIdleTimeout : Details.perTryTimeout;
+    const details = CLOCK_DETAILS[clock];
+    const flag =
+      clock === AttemptClock.Duration
+        ? ResponseFlag.UpstreamMaxStreamDurationReached
+        : ResponseFlag.UpstreamRequestTimeout;
     if (this.responseStarted) {
-      info.flags |= ResponseFlag.UpstreamRequestTimeout;
+      info.flags |= flag;
       info.responseCodeDetails = details;
       this.resetDownstream();
       return;
     }
-    this.timedOut = true;
+    this.timedOut = clock !== AttemptClock.Duration;
     if (this.retryAfterReset(attempt, 'local-reset', known, 'local-reset')) return;
-    info.flags |= ResponseFlag.UpstreamRequestTimeout;
-    this.replyTimeout(details);
+    info.flags |= flag;
+    if (clock === AttemptClock.Duration) this.reply(this.requestEnded ? 504 : 408, Body.maxDuration, details);
+    else this.replyTimeout(details);
   }
 
   onTimer(kind: number): void {
@@ -588,7 +600,8 @@ export class RouterStream
 
   private reply(status: number, body: string, details: string, overloaded = false): void {
     const { info, router } = this;
-    this.countCode(status);
+    // As in Envoy, the cluster has not answered too late: its own limit has ended the stream.
+    if (details !== Details.maxDuration) this.countCode(status);
     this.end();
     const { includeAttemptCountInResponse } = (this.matched as MatchedRoute).decision.virtualHost;
     this.sink.sendLocalReply(status, body, details, (headers) => {

@@ -266,8 +266,9 @@ export class HttpConnection
     const { maxRequestsPerConnection } = manager.config.common;
     this.requests++;
     if (!maxRequestsPerConnection || this.requests < maxRequestsPerConnection) return;
-    if (this.requests === maxRequestsPerConnection) manager.stats.inc(CX_MAX_REQUESTS);
-    this.codec?.drain();
+    manager.stats.inc(CX_MAX_REQUESTS);
+    if (this.http2) this.startDrain();
+    else this.codec?.drain();
   }
 
   private open(stream: ServerStream, head: RequestHead, end: boolean): ActiveStream {
