@@ -12,6 +12,7 @@ import { FAULT, FAULT_ROUTE } from './filters/fault.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
+import { REFUSED_HTTP_FILTERS, REFUSED_HTTP_ROUTES } from './filters/refused.ts';
 import { SET_METADATA } from './filters/set-metadata.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
@@ -34,7 +35,6 @@ function ignored(name: string, type: string, reason: string): Extension<never> {
   return { name, type, ignored: reason };
 }
 
-const HTTP = 'envoy.extensions.filters.http';
 const NETWORK = 'envoy.extensions.filters.network';
 const LISTENER = 'envoy.extensions.filters.listener';
 const SOCKETS = 'envoy.extensions.transport_sockets';
@@ -65,34 +65,14 @@ export const EXTENSIONS: ExtensionTable = {
     GRPC_STATS,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'io.istio.http.peer_metadata.Config', EXCHANGES),
-    refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBAC`, GUARDS),
-    refused('envoy.filters.http.jwt_authn', `${HTTP}.jwt_authn.v3.JwtAuthentication`, GUARDS),
-    refused('envoy.filters.http.ext_authz', `${HTTP}.ext_authz.v3.ExtAuthz`, GUARDS),
-    refused('envoy.filters.http.local_ratelimit', `${HTTP}.local_ratelimit.v3.LocalRateLimit`, GUARDS),
-    refused('envoy.filters.http.ratelimit', `${HTTP}.ratelimit.v3.RateLimit`, GUARDS),
-    refused(
-      'envoy.filters.http.wasm',
-      `${HTTP}.wasm.v3.Wasm`,
-      'WebAssembly is not run, and what it does cannot be known',
-    ),
-    refused('envoy.filters.http.lua', `${HTTP}.lua.v3.Lua`, 'Lua is not run, and what it does cannot be known'),
-    refused('envoy.filters.http.ext_proc', `${HTTP}.ext_proc.v3.ExternalProcessor`, 'what it does cannot be known'),
+    ...REFUSED_HTTP_FILTERS,
     refused(
       'istio.alpn',
       'istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig',
       'the other side would choose its filter chain by the wrong protocol',
     ),
   ],
-  'http-filter-route': [
-    BUFFER_ROUTE,
-    CORS_ROUTE,
-    HEADER_MUTATION_ROUTE,
-    FAULT_ROUTE,
-    refused('envoy.filters.http.rbac', `${HTTP}.rbac.v3.RBACPerRoute`, GUARDS),
-    refused('envoy.filters.http.jwt_authn', `${HTTP}.jwt_authn.v3.PerRouteConfig`, GUARDS),
-    refused('envoy.filters.http.ext_authz', `${HTTP}.ext_authz.v3.ExtAuthzPerRoute`, GUARDS),
-    refused('envoy.filters.http.local_ratelimit', `${HTTP}.local_ratelimit.v3.LocalRateLimit`, GUARDS),
-  ],
+  'http-filter-route': [BUFFER_ROUTE, CORS_ROUTE, HEADER_MUTATION_ROUTE, FAULT_ROUTE, ...REFUSED_HTTP_ROUTES],
   'network-filter': [
     HTTP_CONNECTION_MANAGER,
     TCP_PROXY,
