@@ -400,6 +400,9 @@ export class App {
       case 'log':
         this.context.log.write({ ...message, time: Date.now() });
         return;
+      case 'immediate-failure':
+        this.health.fail(message.cluster, message.address);
+        return;
       case 'stopped':
         this.stats.workerEnded(worker);
         return;

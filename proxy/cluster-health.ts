@@ -72,6 +72,11 @@ export class ClusterHealth {
     return this.checks?.flagsOf(name, address) ?? 0;
   }
 
+  /** The endpoint answered a request that it is not to be used any more. */
+  fail(name: string, address: string): void {
+    this.checks?.fail(name, address);
+  }
+
   close(): void {
     this.checks?.close();
   }

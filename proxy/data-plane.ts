@@ -64,7 +64,13 @@ export class DataPlane {
     this.spans = new SpanQueue((spans) => post({ type: 'spans', spans }));
     const tlsLog = this.log.component('connection');
     const tls = new WorkerTlsProvider(this.secrets, Date.now, (message) => tlsLog.error({}, message));
-    this.clusters = new WorkerClusterTable({ stats: this.stats, tls, now, random });
+    this.clusters = new WorkerClusterTable({
+      stats: this.stats,
+      tls,
+      now,
+      random,
+      onImmediateFailure: (cluster, address) => post({ type: 'immediate-failure', cluster, address }),
+    });
     this.listeners = this.wireListeners(settings, tls);
     post({ type: 'ready' });
   }

@@ -67,6 +67,8 @@ export type FromWorker =
   | { readonly type: 'listener-state'; readonly name: string; readonly state: 'failed'; readonly message: string }
   /** New statistics of this worker: see proxy/observe/stats/. */
   | { readonly type: 'stats'; readonly json: string; readonly buffers: readonly SharedArrayBuffer[] }
+  /** An endpoint answered a request that it is not to be used any more: its health check fails at once. */
+  | { readonly type: 'immediate-failure'; readonly cluster: string; readonly address: string }
   | { readonly type: 'access-log'; readonly sink: string; readonly lines: string }
   | { readonly type: 'spans'; readonly spans: readonly SpanRecord[] }
   | {

@@ -12,6 +12,7 @@ import type {
   PoolCallbacks,
   PoolHandle,
   Priority,
+  ReportedAnswer,
   TcpPoolCallbacks,
 } from '../upstream/contract.ts';
 import type { ClusterEnvironment } from './environment.ts';
@@ -146,9 +147,15 @@ export class WorkerCluster implements ClusterHandle {
     this.limits.release('retries', priority);
   }
 
-  report(host: Host, result: { readonly status: number } | { readonly failure: ResetReason }): void {
-    const success = 'status' in result && result.status < 500;
-    (host as WorkerHost).reported(success ? 'success' : 'error');
+  report(host: Host, result: ReportedAnswer | { readonly failure: ResetReason }): void {
+    const answered = 'status' in result;
+    // Hosts come from `choose` only.
+    const own = host as WorkerHost;
+    own.reported(answered && result.status < 500 ? 'success' : 'error');
+    if (!answered || this.current.healthCheck === undefined || own.excluded) return;
+    if (result.headers?.has('x-envoy-immediate-health-check-fail')) {
+      this.env.onImmediateFailure?.(this.name, own.addressText);
+    }
   }
 
   private balance(context: LoadBalancerContext): WorkerHost | undefined {

@@ -7,7 +7,7 @@ import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Address, Json } from '../../xds-client/model/common.ts';
 import type { Endpoint } from '../../xds-client/model/endpoint.ts';
 import type { ConnectionInfo, TlsInfo } from '../http/connection-info.ts';
-import type { RequestHead } from '../http/headers.ts';
+import type { RequestHead, ResponseHead } from '../http/headers.ts';
 import type { ClientStream, ClientStreamHandler, ResetReason } from '../http/stream.ts';
 import type { StatBlock } from '../observe/stats/contract.ts';
 
@@ -108,9 +108,12 @@ export interface ClusterHandle {
   /** Takes one of `max_retries` (or of the budget), exact across workers. False: none is left. */
   tryAcquireRetry(priority: Priority): boolean;
   releaseRetry(priority: Priority): void;
-  /** For passive health: every response status and every local-origin failure. */
-  report(host: Host, result: { readonly status: number } | { readonly failure: ResetReason }): void;
+  /** For passive health: every response's head, 504 for one that did not come in time, and every local-origin failure. */
+  report(host: Host, result: ReportedAnswer | { readonly failure: ResetReason }): void;
 }
+
+/** A response, or what stands for one. */
+export type ReportedAnswer = Pick<ResponseHead, 'status'> & Partial<Pick<ResponseHead, 'headers'>>;
 
 export interface ClusterTable {
   get(name: string): ClusterHandle | undefined;

@@ -173,7 +173,7 @@ function decodeProbe(
 ): HealthCheck['probe'] {
   const grpc = inside(check, 'grpc_health_check', ctx, (probe) => decodeGrpc(probe, ctx));
   if (grpc !== undefined) {
-    if (protocol.kind !== 'http2' && protocol.kind !== 'auto') {
+    if (protocol.kind === 'http1') {
       ctx.error(`${cluster} cluster must support HTTP/2 for gRPC healthchecking`, 'grpc_health_check');
     }
     return grpc;

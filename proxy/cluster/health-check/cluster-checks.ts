@@ -10,7 +10,7 @@ import type { DnsTimers } from '../dns.ts';
 import { HealthFlag } from '../shared.ts';
 import { statPrefix } from '../stats.ts';
 import { createChecker } from './checkers.ts';
-import type { CheckResult } from './contract.ts';
+import { type CheckResult, EXCLUDED } from './contract.ts';
 import { stabilized } from './membership.ts';
 import { type Health, Session } from './session.ts';
 import { HEALTH_CHECK_STATS, HealthCheckStat } from './stats.ts';
@@ -87,6 +87,16 @@ export class ClusterChecks {
     const session = this.sessions.get(address)?.session;
     if (session === undefined) return 0;
     return session.state.flags | (this.kept.has(address) ? HealthFlag.pendingDynamicRemoval : 0);
+  }
+
+  /** An answer to a request, not to a check: as good as a failed one, and the next check comes when it would have. */
+  fail(address: string): void {
+    const session = this.sessions.get(address)?.session;
+    if (session === undefined) return;
+    const { healthy, degraded, flags } = session.state;
+    session.state.apply(EXCLUDED);
+    this.stats.inc(HealthCheckStat.passiveFailure);
+    this.checked(address, session, EXCLUDED, { healthy, degraded, flags });
   }
 
   close(): void {

@@ -80,6 +80,11 @@ export class HealthChecks {
     return this.serving.get(name)?.flagsOf(address) ?? 0;
   }
 
+  /** The endpoint of a serving cluster answered a request that it is not to be used any more. */
+  fail(name: string, address: string): void {
+    this.serving.get(name)?.fail(address);
+  }
+
   close(): void {
     for (const name of [...this.serving.keys(), ...this.warming.keys()]) this.remove(name);
   }

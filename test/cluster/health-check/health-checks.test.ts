@@ -213,6 +213,22 @@ test('a cluster that replaces one checks anew, and the old one says nothing more
   assert.equal(timers.next(), undefined);
 });
 
+test('an endpoint that leaves in an answer to a request has failed, and its checks go on as before', async (t) => {
+  const { checks, round, stat, timers } = setUp(t);
+  const one = await service(t);
+  checks.serve(checked(), of(one.endpoint));
+  await round(1);
+  timers.pass(1000);
+  checks.fail('pay', one.address);
+  checks.fail('pay', '10.0.0.1:80');
+  assert.equal(checks.flagsOf('pay', one.address), FAILED | HealthFlag.excludedByImmediateFailure);
+  assert.equal(stat('passive_failure'), 1);
+  assert.equal(stat('failure'), 1);
+  assert.equal(stat('healthy'), 0);
+  assert.equal(timers.next(), 4000);
+  assert.deepEqual(await round(1, 4000), ['pay 0']);
+});
+
 test('a removed cluster leaves neither timers nor statistics', async (t) => {
   const { checks, round, stat, timers } = setUp(t);
   const one = await service(t);

@@ -46,7 +46,7 @@ const CLUSTERS = {
   tcp: checked('tcp', [['ill']], { tcp_health_check: {} }, NO_PANIC),
   'tcp-bytes': checked('tcp-bytes', [['talks', 'other']], {
     tcp_health_check: { send: hex('GET / HTTP/1.1\r\nhost: x\r\n\r\n'), receive: [hex('200'), hex('talks')] },
-    timeout: '0.2s',
+    timeout: '1s',
   }),
   tls: checked('tls', [['secure']], HEALTHZ, {
     transport_socket: upstreamTls(tlsContext('client', {})),
@@ -76,6 +76,8 @@ const CLUSTERS = {
   service: checked('service', [['well', 'named']], {
     http_health_check: { path: '/', service_name_matcher: { prefix: 'pay' } },
   }),
+  leaves: checked('leaves', [['gone']], HEALTHZ, NO_PANIC),
+  'leaves-others': checked('leaves-others', [['gone'], ['well']]),
   request: checked('request', [['asked']], {
     http_health_check: {
       path: '/ask',
@@ -108,7 +110,7 @@ export const suite: Suite = {
   name: 'health checks',
   upstreams: [
     ...['well', 'ill', 'well2', 'ill2', 'serving', 'stopping', 'secure', 'strange', 'tired', 'leaving', 'silent'],
-    ...['named', 'asked', 'asked2', 'talks', 'other'],
+    ...['named', 'asked', 'asked2', 'talks', 'other', 'gone'],
   ],
   upstreamHttp2: ['well2', 'ill2', 'serving', 'stopping', 'asked2'],
   upstreamTls: { secure: { cert: server.chain, key: server.key } },
@@ -145,6 +147,16 @@ export const suite: Suite = {
     asks('the next priority takes over', 'second-priority'),
     asks('a degraded endpoint is better than none', 'degraded-last'),
     asks('an endpoint that asks to be left alone', 'excluded'),
+    {
+      name: 'an answer to a request that asks for the same',
+      client: [get('/leaves'), { ...get('/leaves'), send: [150, ...get('/leaves').send] }],
+      upstreams: { gone: [reply(200, 'gone', { 'x-envoy-immediate-health-check-fail': '1' })] },
+    },
+    {
+      name: 'where nobody else is well, the next priority',
+      client: [get('/leaves-others'), { ...get('/leaves-others'), send: [150, ...get('/leaves-others').send] }],
+      upstreams: { gone: [reply(500, 'gone', { 'x-envoy-immediate-health-check-fail': '' })] },
+    },
     asks('an endpoint that does not answer', 'silent', 1),
     asks('other statuses may be good', 'statuses', 1),
     asks('the body tells', 'body'),

@@ -358,7 +358,7 @@ export class RouterStream
     const { status, headers } = head;
     const now = dependencies.now();
     info.upstreamResponseFirstByteAt = now;
-    (this.cluster as ClusterHandle).report(attempt.host, { status });
+    (this.cluster as ClusterHandle).report(attempt.host, head);
     let known: AttemptClass = 'answered';
     if (headers.has(UNPROCESSED_HEADER)) {
       known = classOfResponse(head, attempt.isMesh);
