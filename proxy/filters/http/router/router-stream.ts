@@ -1,15 +1,13 @@
 /**
  * One request's way to its cluster and back. Long because it is one state machine: who may still answer and which clock
- * runs are one question. Whether and when it is sent again: ./retries.ts; what is counted of it: ./request-accounts.ts.
+ * runs are one question. Whether and when it is sent again: ./retries.ts; what of it is sent: ./upstream-request.ts; what is
+ * counted of it: ./request-accounts.ts.
  *
  * Order in `onRequestHead`: route before cluster, cluster before timeouts (they read the request's headers), timeouts
  * before retry (both take headers off), header changes last, so that they see what the upstream will see.
  */
-import type { Json } from '../../../../xds-client/model/common.ts';
 import type { RouteAction } from '../../../../xds-client/model/route.ts';
 import { ClusterStat } from '../../../cluster/stats.ts';
-import { keepBytes } from '../../../http/bytes.ts';
-import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers.ts';
 import type { ResetReason } from '../../../http/stream.ts';
 import { type AttemptClass, ResponseFlag } from '../../../http/stream-info.ts';
@@ -18,22 +16,21 @@ import { resetCondition, responseCondition } from '../../../policy/retry.ts';
 import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
 import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
 import { Timer } from '../../../timers.ts';
-import type { ClusterHandle, Host, LoadBalancerContext } from '../../../upstream/contract.ts';
+import type { ClusterHandle } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
 import { AttemptClock, type AttemptOwner, UpstreamAttempt } from './attempt.ts';
 import { answerDirectly } from './direct-answer.ts';
 import { becomesGet, followRedirect } from './internal-redirect.ts';
 import { Body, bodyOfReset, Details, detailsOfReset, flagOfReset, statusOfReset, underscored } from './outcomes.ts';
-import { RequestAccounts } from './request-accounts.ts';
 import { rewriteRequest, setAuthority } from './request-rewrite.ts';
 import { BACKOFF_TIMER, type RetriedRequest, Retries, type RetryOwner } from './retries.ts';
 import type { RoutePlan } from './route-plan.ts';
 import type { Router } from './router.ts';
 import { RouterStat } from './stats.ts';
 import { TcpStream } from './tcp-stream.ts';
+import { opensTunnel, UpstreamRequest } from './upstream-request.ts';
 
 const {
-  retry_or_shadow_abandoned: ABANDONED,
   upstream_internal_redirect_failed_total: REDIRECT_FAILED,
   upstream_internal_redirect_succeeded_total: REDIRECT_SUCCEEDED,
   upstream_rq_max_duration_reached: MAX_DURATION,
@@ -51,49 +48,11 @@ const CLOCK_DETAILS = [Details.perTryTimeout, Details.perTryIdleTimeout, Details
 const GLOBAL_TIMER = 0;
 const ALT_RESPONSE = 'x-envoy-upstream-rq-timeout-alt-response';
 
-export class RouterStream
-  extends RequestAccounts
-  implements RequestSink, AttemptOwner, RetryOwner, LoadBalancerContext
-{
-  // LoadBalancerContext: the stream is its own, so that a choice allocates nothing.
-  readonly downstream: ConnectionInfo;
-  hash: bigint | undefined = undefined;
-  metadataMatch: { readonly [key: string]: Json } | undefined = undefined;
-  avoid: Host[] | undefined = undefined;
-  hostSelectionMaxAttempts = 1;
-  head: RequestHead | undefined = undefined;
-
-  private readonly sink: ResponseSink;
-  private matched: MatchedRoute | undefined = undefined;
-  private plan: RoutePlan | undefined = undefined;
-  private action: RouteAction | undefined = undefined;
-  private attempt: UpstreamAttempt | undefined = undefined;
-  private retry: CompiledRetry | undefined = undefined;
-  /** There once an attempt met a condition of the policy. */
-  private retries: Retries | undefined = undefined;
+export class RouterStream extends UpstreamRequest implements RequestSink, AttemptOwner, RetryOwner {
   /** The last attempt took longer than one may. */
   private timedOut = false;
 
-  /** The whole request may be sent again: by a retry, or to where a redirect leads. */
-  private keeps = false;
-  /** Received and either not sent yet or kept. */
-  private body: Buffer[] | undefined = undefined;
-  private bodyBytes = 0;
-  private bodyLimit = 0;
-  private trailers: HeaderMap | undefined = undefined;
-  private requestEnded = false;
   private requestEndedAt = 0;
-  /**
-   * The request becomes a tunnel once the upstream agrees. Until then its bytes are held: one that does not agree would read
-   * them as the next request.
-   */
-  private awaitsTunnel = false;
-  private upstreamBlocked = false;
-  private requestPaused = false;
-  private responsePaused = false;
-  private responseStarted = false;
-  private over = false;
-
   private globalMs = 0;
   private perTryMs = 0;
   /** 204 where an internal caller asked for it (`x-envoy-upstream-rq-timeout-alt-response`). */
@@ -101,9 +60,7 @@ export class RouterStream
   private timer: Timer | undefined = undefined;
 
   constructor(router: Router, sink: ResponseSink) {
-    super(router, sink.info);
-    this.sink = sink;
-    this.downstream = sink.info.connection;
+    super(router, sink);
   }
 
   // The request.
@@ -144,45 +101,6 @@ export class RouterStream
     this.prepare(head, plan, action);
     if (end) this.endRequest();
     this.startAttempt();
-  }
-
-  onRequestData(chunk: Buffer, end: boolean): void {
-    if (this.over || this.cluster === undefined) return;
-    const attempt = this.attempt;
-    const stream = attempt?.stream;
-    if (this.keeps && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
-    if (stream === undefined || this.keeps || this.awaitsTunnel) {
-      // Nobody waits for the rest of a request whose response is complete.
-      if (attempt?.over === true && this.responseStarted) return;
-      this.body ??= [];
-      this.body.push(keepBytes(chunk));
-      this.bodyBytes += chunk.length;
-    }
-    if (end) this.endRequest();
-    if (stream === undefined || attempt === undefined || this.awaitsTunnel) {
-      this.updatePause();
-      return;
-    }
-    if (end) attempt.requestSent = true;
-    if (!stream.sendData(chunk, end)) this.blockUpstream(attempt);
-    if (end) this.upstreamRequestDone(attempt);
-  }
-
-  onRequestTrailers(trailers: HeaderMap): void {
-    if (this.over || this.cluster === undefined) return;
-    this.trailers = trailers;
-    this.endRequest();
-    const attempt = this.attempt;
-    if (attempt?.stream === undefined || this.awaitsTunnel) return;
-    attempt.requestSent = true;
-    attempt.stream.sendTrailers(trailers);
-    this.upstreamRequestDone(attempt);
-  }
-
-  onDownstreamDrain(): void {
-    if (!this.responsePaused) return;
-    this.responsePaused = false;
-    this.attempt?.stream?.resume();
   }
 
   onDestroy(): void {
@@ -227,7 +145,7 @@ export class RouterStream
     }
   }
 
-  private endRequest(): void {
+  protected endRequest(): void {
     this.requestEnded = true;
     const now = this.router.dependencies.now();
     this.requestEndedAt = now;
@@ -279,45 +197,6 @@ export class RouterStream
     );
   }
 
-  /** Sends what has come of the request's body. `last`: it ends with it. */
-  private sendHeld(attempt: UpstreamAttempt, body: readonly Buffer[] | undefined, last: boolean): boolean {
-    const { stream } = attempt;
-    const { trailers } = this;
-    if (stream === undefined) return true;
-    let writable = true;
-    const pieces = body === undefined ? 0 : body.length;
-    for (let i = 0; i < pieces && !attempt.over; i++) {
-      const end = last && i === pieces - 1;
-      if (end) attempt.requestSent = true;
-      writable = stream.sendData((body as Buffer[])[i] as Buffer, end);
-    }
-    if (trailers !== undefined && !attempt.over) {
-      attempt.requestSent = true;
-      stream.sendTrailers(trailers);
-    }
-    return writable;
-  }
-
-  /** The upstream agreed: from here on bytes pass. */
-  private openTunnel(attempt: UpstreamAttempt, headers: HeaderMap): void {
-    // What follows has no length, whatever this says (RFC 9110 §9.3.6).
-    headers.remove('content-length');
-    this.awaitsTunnel = false;
-    const { body, requestEnded } = this;
-    this.dropBody();
-    const last = requestEnded && this.trailers === undefined;
-    const held = body === undefined && last && !attempt.requestSent ? [Buffer.alloc(0)] : body;
-    if (this.sendHeld(attempt, held, last)) this.updatePause();
-    else this.blockUpstream(attempt);
-  }
-
-  /** The request's bytes go to the upstream as they are. */
-  private endsHere(head: RequestHead): boolean {
-    const { endsConnect, endsPost } = this.plan as RoutePlan;
-    if (!endsConnect) return false;
-    return (head.method === 'CONNECT' && head.protocol === undefined) || (endsPost && head.method === 'POST');
-  }
-
   onAttemptReady(attempt: UpstreamAttempt): void {
     const { info } = this;
     const { stream, connection } = attempt;
@@ -327,16 +206,7 @@ export class RouterStream
     info.upstreamTls = connection.tls;
     this.countStarted();
     info.upstreamRequestFirstByteAt = this.router.dependencies.now();
-    const { body, trailers } = this;
-    const pieces = body === undefined ? 0 : body.length;
-    const last = this.requestEnded && trailers === undefined;
-    if (last && pieces === 0) attempt.requestSent = true;
-    let writable = stream.sendHead(this.head as RequestHead, last && pieces === 0);
-    if (!this.awaitsTunnel) {
-      // What is not kept for a replay is let go now: from here on data goes straight through.
-      if (!this.keeps) this.dropBody();
-      writable = this.sendHeld(attempt, body, last) && writable;
-    }
+    const writable = this.sendRequest(attempt, stream);
     if (attempt.over) return;
     const policy = (this.plan as RoutePlan).retryPolicy;
     if (policy?.perTryIdleTimeoutMs) attempt.limitIdle(policy.perTryIdleTimeoutMs);
@@ -441,11 +311,6 @@ export class RouterStream
     );
   }
 
-  onAttemptDrain(): void {
-    this.upstreamBlocked = false;
-    this.updatePause();
-  }
-
   onAttemptTimeout(attempt: UpstreamAttempt, clock: AttemptClock): void {
     const { info } = this;
     const cluster = this.cluster as ClusterHandle;
@@ -532,8 +397,7 @@ export class RouterStream
     this.retries ??= new Retries(this, this.retriedRequest(), this.router.dependencies);
     if (!this.retries.plan(attempt, condition, known, outcome, headers)) return false;
     this.avoid?.push(attempt.host);
-    this.upstreamBlocked = false;
-    this.updatePause();
+    this.onAttemptDrain();
     return true;
   }
 
@@ -546,15 +410,6 @@ export class RouterStream
       keyAllowed: (this.plan as RoutePlan).keyAllowed,
       info: this.info,
     };
-  }
-
-  /** The body outgrew what may be kept: it goes out once, whole, and never in part a second time. */
-  private giveUpReplay(): void {
-    this.retry = undefined;
-    this.keeps = false;
-    this.retries?.release();
-    this.cluster?.stats.inc(ABANDONED);
-    if (this.attempt?.stream !== undefined) this.dropBody();
   }
 
   /** Follows a redirect of the upstream where the route wants it and all of the request is here. True: this one is over. */
@@ -583,7 +438,7 @@ export class RouterStream
 
   // Ends.
 
-  private upstreamRequestDone(attempt: UpstreamAttempt): void {
+  protected upstreamRequestDone(attempt: UpstreamAttempt): void {
     this.info.upstreamRequestLastByteAt = this.info.upstreamRequestFirstByteAt;
     if (this.perTryMs > 0) attempt.limit(this.perTryMs);
   }
@@ -626,37 +481,4 @@ export class RouterStream
     this.retries?.end();
     this.dropBody();
   }
-
-  private dropBody(): void {
-    this.body = undefined;
-    this.bodyBytes = 0;
-  }
-
-  // Backpressure.
-
-  private blockUpstream(attempt: UpstreamAttempt): void {
-    if (attempt.over) return;
-    this.upstreamBlocked = true;
-    this.updatePause();
-  }
-
-  private blockDownstream(attempt: UpstreamAttempt): void {
-    if (attempt.over || this.responsePaused) return;
-    this.responsePaused = true;
-    attempt.stream?.pause();
-  }
-
-  private updatePause(): void {
-    const waiting = (this.attempt?.stream === undefined || this.awaitsTunnel) && this.bodyBytes > this.bodyLimit;
-    const pause = !this.requestEnded && (this.upstreamBlocked || waiting);
-    if (pause === this.requestPaused) return;
-    this.requestPaused = pause;
-    if (pause) this.sink.pauseRequest();
-    else this.sink.resumeRequest();
-  }
-}
-
-/** Whether a response agrees to what the request wants to become: 101, or any 2xx to CONNECT (RFC 9110 §9.3.6). */
-function opensTunnel(head: RequestHead, status: number): boolean {
-  return head.protocol === undefined ? status >= 200 && status < 300 : status === 101;
 }

@@ -1,28 +1,19 @@
-/**
- * One downstream request from head to access log: the connection manager's end of the filter chain. Over 300 lines
- * because it is the one place where a request begins, is answered and ends; its clocks are in ./stream-clocks.ts.
- *
- * Order in `start`: refusals that need no route, then the head's clean-up, then the trace (it reads the cleaned head),
- * then clocks, then the filters.
- */
-import type { ExtensionConfig } from '../../../../xds-client/model/common.ts';
 import type { HeaderMap, ResponseHead } from '../../../http/headers.ts';
 import { HeaderMap as Headers } from '../../../http/headers.ts';
 import { internalFault } from '../../../http/internal-fault.ts';
 import type { ProtocolFault, ResetReason, ServerStream, ServerStreamHandler } from '../../../http/stream.ts';
 import { ResponseFlag, type StreamInfo } from '../../../http/stream-info.ts';
 import { isGrpc } from '../../../route/match.ts';
-import type { RouteTable } from '../../../route/table.ts';
-import { chooseCluster } from '../../../route/weighted.ts';
 import { type ChainOwner, ChainRun, filtersFor } from '../../http/chain.ts';
-import type { MatchedRoute, RequestSink } from '../../http/stream-ends.ts';
+import type { RequestSink } from '../../http/stream-ends.ts';
 import type { HttpConnection } from './connection.ts';
 import { reasonOf } from './local-reply.ts';
 import { settleAuthority, settlePath, upgradeAllowed, upgradeOf } from './request-checks.ts';
 import { mutateRequest } from './request-headers.ts';
 import { completeHead, countCode } from './response-head.ts';
+import { RoutedStream } from './routed-stream.ts';
 import { ManagerStat } from './stats.ts';
-import { MAX_DURATION, REQUEST_TIMEOUT, STREAM_IDLE, StreamClocks } from './stream-clocks.ts';
+import { MAX_DURATION, REQUEST_TIMEOUT, STREAM_IDLE } from './stream-clocks.ts';
 
 const {
   DOWNSTREAM_CX_UPGRADES_ACTIVE: CX_UPGRADES_ACTIVE,
@@ -54,21 +45,17 @@ const NOTHING = Buffer.alloc(0);
 /** gRPC's DEADLINE_EXCEEDED. */
 const GRPC_DEADLINE = 4;
 
-export class ActiveStream extends StreamClocks implements ServerStreamHandler, ChainOwner {
+export class ActiveStream extends RoutedStream implements ServerStreamHandler, ChainOwner {
   readonly stream: ServerStream;
   private sink: RequestSink | undefined = undefined;
   private chain: ChainRun | undefined = undefined;
   /** The request was gRPC when it came, whatever filters have made of it; `undefined`: no filter could. */
   private grpc: boolean | undefined = undefined;
-  private routes: RouteTable | undefined = undefined;
-  private matched: MatchedRoute | undefined = undefined;
-  private isMatched = false;
   /** The request may become another protocol, and is counted so. */
   private upgraded = false;
   private requestEnded: boolean;
   private headSent = false;
   private replying = false;
-  private over = false;
   /** The request in whose place a redirect has put another: what the codec still says is for that one. */
   private successor: ActiveStream | undefined = undefined;
 
@@ -218,40 +205,6 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
   }
 
   // To the downstream.
-
-  matchedRoute(): MatchedRoute | undefined {
-    if (this.isMatched) return this.matched;
-    this.isMatched = true;
-    const { info, routes } = this;
-    if (routes === undefined) return undefined;
-    const { request } = info;
-    const chance = this.manager.context.random();
-    const decision = routes.match(request, this.connection.info.tls, chance);
-    if (decision === undefined) return undefined;
-    info.virtualHost = decision.virtualHost;
-    info.route = decision.route;
-    const { action } = decision.route;
-    const choice = action.kind === 'route' ? chooseCluster(action, request, chance) : undefined;
-    this.matched = { decision, choice };
-    if (action.kind === 'route' && !this.over) this.applyRouteTimes(action);
-    return this.matched;
-  }
-
-  virtualCluster(): string | undefined {
-    return this.routes?.virtualCluster(this.info.request);
-  }
-
-  clearRouteCache(): void {
-    this.isMatched = false;
-    this.matched = undefined;
-    this.info.virtualHost = undefined;
-    this.info.route = undefined;
-  }
-
-  perRouteConfigs(filterName: string): readonly ExtensionConfig[] {
-    const matched = this.matchedRoute();
-    return matched === undefined ? [] : routeConfigsOf(matched, filterName);
-  }
 
   answering(head: ResponseHead, details: string): void {
     const { info } = this;
@@ -432,30 +385,6 @@ export class ActiveStream extends StreamClocks implements ServerStreamHandler, C
     this.stream.sendInformational(head);
   }
 
-  /** A reply that is made before the request reached the router is still one of the cluster that the route names. */
-  private noteCluster(): void {
-    const name = this.matched?.choice?.name;
-    const cluster = name === undefined ? undefined : this.manager.dependencies.clusters.get(name);
-    if (cluster === undefined) return;
-    this.info.cluster = cluster.name;
-    this.info.clusterStatName = cluster.config.altStatName ?? cluster.name;
-  }
-
-  private editReply(headers: HeaderMap, changes: ((headers: HeaderMap) => void) | undefined): void {
-    const { matched } = this;
-    if (matched === undefined) {
-      changes?.(headers);
-      return;
-    }
-    const plan = this.manager.router.plans.of(matched);
-    // A route that answers by itself has its Location there before its changes; other replies get theirs after.
-    const { kind } = matched.decision.route.action;
-    const first = kind === 'redirect' || kind === 'direct-response';
-    if (first) changes?.(headers);
-    plan.changeResponse(headers, this.info);
-    if (!first) changes?.(headers);
-  }
-
   private endRequest(): void {
     this.requestEnded = true;
     const now = this.manager.context.now();
@@ -529,27 +458,4 @@ function detailsOfDownstreamReset(reason: ResetReason, version: 10 | 11 | 20): s
   if (reason === 'remote-reset' || (reason === 'protocol-error' && version === 20)) return 'http2.remote_reset';
   if (reason === 'protocol-error') return 'http1.codec_error';
   return 'downstream_remote_disconnect';
-}
-
-const SILENT: readonly ExtensionConfig[] = [];
-
-/** What the places of a route say of a filter, the most specific first. */
-function routeConfigsOf({ decision, choice }: MatchedRoute, filterName: string): readonly ExtensionConfig[] {
-  const { route, virtualHost, config } = decision;
-  // Most routes say nothing, and every filter asks.
-  if (
-    choice?.weighted?.perFilterConfig[filterName] === undefined &&
-    route.perFilterConfig[filterName] === undefined &&
-    virtualHost.perFilterConfig[filterName] === undefined &&
-    config.perFilterConfig[filterName] === undefined
-  ) {
-    return SILENT;
-  }
-  const said = [
-    choice?.weighted?.perFilterConfig[filterName],
-    route.perFilterConfig[filterName],
-    virtualHost.perFilterConfig[filterName],
-    config.perFilterConfig[filterName],
-  ];
-  return said.filter((one) => one !== undefined);
 }
