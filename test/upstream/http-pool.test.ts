@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
+import { HealthFlag } from '../../proxy/cluster/shared.ts';
 import type { ClusterHandle } from '../../proxy/upstream/contract.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import { assignment, cluster, endpoint, limited } from '../cluster/support.ts';
@@ -390,3 +391,49 @@ test('requests under way are seen by every worker, and an endpoint’s numbers b
   waiting.stream?.reset('local-reset');
   assert.equal(slot === undefined ? -1 : Atomics.load(slot.cells, slot.base), 0);
 });
+
+for (const closes of [false, true]) {
+  const flag = closes ? 'with' : 'without';
+  test(`an endpoint that fails its checks finishes what it carries, on no connection for others, ${flag} close_connections`, async () => {
+    let reply: (() => void) | undefined;
+    const changes = { closeConnectionsOnHostHealthFailure: closes };
+    const {
+      cluster: payment,
+      directory,
+      server,
+    } = await fixture(
+      answering((line, socket) => {
+        if (!line.includes('/slow')) return OK;
+        reply = () => socket.write(OK);
+        return undefined;
+      }),
+      changes,
+    );
+    await exchange(payment, head('GET')).done;
+    const slow = exchange(payment, head('GET', '/slow'));
+    await until(() => reply !== undefined, 'the slow request is there');
+    assert.equal(server.accepted, 1);
+    directory.setCheckFlags('payment', `127.0.0.1:${server.port}`, HealthFlag.failedActiveHealthCheck, true);
+    // In panic it is chosen all the same.
+    assert.equal((await exchange(payment, head('GET')).done).status, 200);
+    assert.equal(server.accepted, 2);
+    reply?.();
+    assert.equal((await slow.done).status, 200);
+    await until(() => server.sockets.size === 1, 'the old connection has ended');
+  });
+}
+
+for (const closes of [false, true]) {
+  test(`a raw connection ${closes ? 'ends' : 'stays'} when its endpoint fails its checks ${closes ? 'with' : 'without'} close_connections`, async () => {
+    const changes = { closeConnectionsOnHostHealthFailure: closes };
+    const { cluster: payment, directory, server } = await fixture(silent, changes);
+    const host = payment.choose(anywhere, 'default');
+    assert.ok(host !== undefined);
+    const socket = await new Promise<Socket>((done, failed) => {
+      const callbacks = { onReady: (made: { socket: Socket }) => done(made.socket), onFailure: failed };
+      payment.newTcpConnection(host, 'default', callbacks, anywhere);
+    });
+    directory.setCheckFlags('payment', `127.0.0.1:${server.port}`, HealthFlag.failedActiveHealthCheck, true);
+    assert.equal(socket.destroyed, closes);
+  });
+}

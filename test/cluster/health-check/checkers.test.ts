@@ -1,15 +1,11 @@
 /** The checkers against real sockets: what goes out, and what is made of what comes back. */
 import assert from 'node:assert/strict';
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createHttp2, type Http2Server, type ServerHttp2Stream } from 'node:http2';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
+import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { createChecker } from '../../../proxy/cluster/health-check/checkers.ts';
-import type { CheckedCluster } from '../../../proxy/cluster/health-check/cluster-checks.ts';
 import {
   BAD_ANSWER,
-  type Checker,
-  type CheckResult,
   DEGRADED,
   EXCLUDED,
   RETRIABLE_ANSWER,
@@ -18,68 +14,8 @@ import {
 } from '../../../proxy/cluster/health-check/contract.ts';
 import { requestMessage, servingStatus } from '../../../proxy/cluster/health-check/grpc.ts';
 import { payloadMatches } from '../../../proxy/cluster/health-check/payload.ts';
-import { CheckWrapping, checkTarget } from '../../../proxy/cluster/health-check/target.ts';
-import { MainStats } from '../../../proxy/observe/stats/main-stats.ts';
-import type { EndpointHealthCheck, HealthCheck } from '../../../xds-client/model/health-check.ts';
-import { FakeStats } from '../../http2/fakes.ts';
-import { cluster, endpoint } from '../support.ts';
-import { healthCheck, httpProbe } from './support.ts';
-
-interface Fixture {
-  readonly checker: Checker;
-  /** Starts a check and waits for what comes of it. */
-  ask(): Promise<CheckResult>;
-  /** What comes of what is under way. */
-  result(): Promise<CheckResult>;
-  readonly verified: () => number;
-}
-
-function checkerTo(t: TestContext, port: number, config: Partial<HealthCheck>, own?: EndpointHealthCheck): Fixture {
-  const check = healthCheck(config);
-  const checked: CheckedCluster = { ...cluster('pay'), healthCheck: check };
-  const at = { ...endpoint('127.0.0.1', port), ...(own === undefined ? {} : { healthCheck: own }) };
-  const waiting: ((result: CheckResult) => void)[] = [];
-  const arrived: CheckResult[] = [];
-  let verified = 0;
-  const noTls = { upstream: () => assert.fail('no TLS here'), downstream: () => assert.fail('no TLS here') };
-  const target = checkTarget({
-    cluster: checked,
-    check,
-    endpoint: () => at,
-    wrapping: new CheckWrapping(checked, check, noTls, new MainStats()),
-    onVerify: () => verified++,
-    report: (result) => {
-      const next = waiting.shift();
-      if (next === undefined) arrived.push(result);
-      else next(result);
-    },
-  });
-  const checker = createChecker(checked, () => new FakeStats(), target);
-  t.after(() => checker.close());
-  const result = (): Promise<CheckResult> => {
-    const there = arrived.shift();
-    return there === undefined ? new Promise((done) => waiting.push(done)) : Promise.resolve(there);
-  };
-  const ask = (): Promise<CheckResult> => {
-    checker.check();
-    return result();
-  };
-  return { checker, ask, result, verified: () => verified };
-}
-
-async function listening(t: TestContext, server: Server | Http2Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', () => done()));
-  return (server.address() as AddressInfo).port;
-}
+import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
+import { checkerTo, httpProbe, listening } from './support.ts';
 
 function http(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
   return listening(t, createHttp(answer));

@@ -1,6 +1,19 @@
 /** Health checks for tests: configurations, and time that passes when it is told to. */
+import assert from 'node:assert/strict';
+import type { Http2SecureServer, Http2Server } from 'node:http2';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import type { TestContext } from 'node:test';
 import type { DnsTimers } from '../../../proxy/cluster/dns.ts';
-import type { HealthCheck, HttpProbe } from '../../../xds-client/model/health-check.ts';
+import { createChecker } from '../../../proxy/cluster/health-check/checkers.ts';
+import type { CheckedCluster } from '../../../proxy/cluster/health-check/cluster-checks.ts';
+import type { Checker, CheckResult } from '../../../proxy/cluster/health-check/contract.ts';
+import { CheckWrapping, checkTarget } from '../../../proxy/cluster/health-check/target.ts';
+import { MainStats } from '../../../proxy/observe/stats/main-stats.ts';
+import type { TlsProvider } from '../../../proxy/tls/contract.ts';
+import type { Cluster } from '../../../xds-client/model/cluster.ts';
+import type { EndpointHealthCheck, HealthCheck, HttpProbe } from '../../../xds-client/model/health-check.ts';
+import { FakeStats } from '../../http2/fakes.ts';
+import { cluster, endpoint } from '../support.ts';
 
 export function healthCheck(changes: Partial<HealthCheck> = {}): HealthCheck {
   return {
@@ -83,4 +96,71 @@ export class ManualTimers implements DnsTimers {
     }
     this.now = end;
   }
+}
+
+export interface Fixture {
+  readonly checker: Checker;
+  /** Starts a check and waits for what comes of it. */
+  ask(): Promise<CheckResult>;
+  /** What comes of what is under way. */
+  result(): Promise<CheckResult>;
+  readonly verified: () => number;
+  /** Below `cluster.pay.`. */
+  readonly stat: (name: string) => number;
+}
+
+/** A checker of the endpoint at `port`; `wrapped`: how the cluster speaks to it, plainly where nothing is said. */
+export function checkerTo(
+  t: TestContext,
+  port: number,
+  config: Partial<HealthCheck>,
+  own?: EndpointHealthCheck,
+  wrapped: { readonly changes?: Partial<Cluster>; readonly tls?: TlsProvider } = {},
+): Fixture {
+  const check = healthCheck(config);
+  const checked: CheckedCluster = { ...cluster('pay', wrapped.changes), healthCheck: check };
+  const at = { ...endpoint('127.0.0.1', port), ...(own === undefined ? {} : { healthCheck: own }) };
+  const waiting: ((result: CheckResult) => void)[] = [];
+  const arrived: CheckResult[] = [];
+  let verified = 0;
+  const stats = new MainStats();
+  const noTls = { upstream: () => assert.fail('no TLS here'), downstream: () => assert.fail('no TLS here') };
+  const target = checkTarget({
+    cluster: checked,
+    check,
+    endpoint: () => at,
+    wrapping: new CheckWrapping(checked, check, wrapped.tls ?? noTls, stats),
+    onVerify: () => verified++,
+    report: (result) => {
+      const next = waiting.shift();
+      if (next === undefined) arrived.push(result);
+      else next(result);
+    },
+  });
+  const checker = createChecker(checked, () => new FakeStats(), target);
+  t.after(() => checker.close());
+  const result = (): Promise<CheckResult> => {
+    const there = arrived.shift();
+    return there === undefined ? new Promise((done) => waiting.push(done)) : Promise.resolve(there);
+  };
+  const ask = (): Promise<CheckResult> => {
+    checker.check();
+    return result();
+  };
+  return { checker, ask, result, verified: () => verified, stat: (name) => stats.get(`cluster.pay.${name}`) ?? 0 };
+}
+
+/** The server's port; it ends with the test. */
+export async function listening(t: TestContext, server: Server | Http2Server | Http2SecureServer): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', () => done()));
+  return (server.address() as AddressInfo).port;
 }
