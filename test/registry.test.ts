@@ -18,3 +18,11 @@ test('a registered HTTP filter says the name and the type that its decoder knows
   }
   assert.equal(httpFilter('envoy.extensions.filters.http.none.v3.None'), undefined);
 });
+
+test('the type that a filter takes on routes has a decoder', () => {
+  const types = EXTENSIONS['http-filter-route'].map(({ type }) => type);
+  for (const typeUrl of HTTP_FILTERS.keys()) {
+    const wanted = httpFilter(typeUrl)?.routeTypeUrl;
+    if (wanted !== undefined) assert.ok(types.includes(wanted), wanted);
+  }
+});

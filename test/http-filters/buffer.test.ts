@@ -53,3 +53,10 @@ test('a route gives another limit, or none', () => {
   assert.deepEqual(off.toUpstream, ['head GET /p', 'data abc', 'data de end']);
   assert.equal(off.requestHead?.headers.has('content-length'), false);
 });
+
+test('a route’s configuration of another filter is not taken for its own', () => {
+  const setup = { factory: BUFFER, config: { maxRequestBytes: 2 }, perRoute: [{}], routeType: 'another' };
+  const it = new FilterRun([setup], { head: head({}, '/p') });
+  it.request(undefined, 'abc');
+  assert.equal(it.toDownstream[0], 'local 413 Payload Too Large request_payload_too_large');
+});

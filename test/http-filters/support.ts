@@ -17,6 +17,8 @@ export interface FilterSetup {
   readonly disabled?: boolean;
   /** What the routes say, the most specific first. */
   readonly perRoute?: readonly Json[];
+  /** Of those, where it is not the filter's own. */
+  readonly routeType?: string;
   /** What they say in place of a configuration. */
   readonly switched?: boolean;
 }
@@ -71,6 +73,7 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
       name: factory.name,
       instance: factory.build(config ?? {}, context),
       disabled: disabled ?? false,
+      routeTypeUrl: factory.routeTypeUrl,
     }),
   );
   return { stats, timers, clock, filters };
@@ -240,7 +243,8 @@ export class FilterRun {
 function configsOf(setups: readonly FilterSetup[], name: string): ExtensionConfig[] {
   const setup = setups.find(({ factory }) => factory.name === name);
   if (setup === undefined) return [];
-  const { typeUrl } = setup.factory;
+  const { typeUrl: own, routeTypeUrl } = setup.factory;
+  const typeUrl = setup.routeType ?? routeTypeUrl ?? own;
   const said = (setup.perRoute ?? []).map((config) => ({ name, typeUrl, config }));
   if (setup.switched === undefined) return said;
   return [{ name, typeUrl: 'envoy.config.route.v3.FilterConfig', config: { disabled: !setup.switched } }, ...said];

@@ -18,6 +18,8 @@ export interface ChainFilter {
   readonly instance: HttpFilterInstance;
   /** It runs only where a route's configuration asks for it. */
   readonly disabled: boolean;
+  /** As in HttpFilterFactory. */
+  readonly routeTypeUrl?: string | undefined;
 }
 
 /** What the chain needs of the connection manager's stream beyond the response's end. */
@@ -378,10 +380,12 @@ class Place implements FilterCallbacks {
   readonly name: string;
   private readonly run: ChainRun;
   private readonly index: number;
+  private readonly routeTypeUrl: string | undefined;
 
   constructor(run: ChainRun, filter: ChainFilter, index: number) {
     this.run = run;
     this.name = filter.name;
+    this.routeTypeUrl = filter.routeTypeUrl;
     this.index = index;
     this.filter = filter.instance.create(this);
   }
@@ -474,7 +478,8 @@ class Place implements FilterCallbacks {
 
   perRouteConfig(): Json | undefined {
     for (const said of this.run.owner.perRouteConfigs(this.name)) {
-      if (said.typeUrl !== SWITCH_TYPE) return said.config;
+      // As in Envoy: another filter's configuration hides the less specific ones.
+      if (said.typeUrl !== SWITCH_TYPE) return this.isOwn(said) ? said.config : undefined;
     }
     return undefined;
   }
@@ -482,9 +487,14 @@ class Place implements FilterCallbacks {
   perRouteConfigs(): readonly Json[] {
     const all: Json[] = [];
     for (const said of this.run.owner.perRouteConfigs(this.name)) {
-      if (said.typeUrl !== SWITCH_TYPE) all.unshift(said.config);
+      if (this.isOwn(said)) all.unshift(said.config);
     }
     return all;
+  }
+
+  /** A configuration of the filter, no mere switch and not another filter's. */
+  private isOwn({ typeUrl }: ExtensionConfig): boolean {
+    return this.routeTypeUrl === undefined ? typeUrl !== SWITCH_TYPE : typeUrl === this.routeTypeUrl;
   }
 
   clearRouteCache(): void {

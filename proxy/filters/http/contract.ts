@@ -115,6 +115,8 @@ export interface HttpFilterFactory {
   readonly name: string;
   /** Without `type.googleapis.com/`. */
   readonly typeUrl: string;
+  /** Of its configuration on routes: one of another type is not the filter's, as in Envoy. `undefined`: any is. */
+  readonly routeTypeUrl?: string;
   /** `config` is what the extension's decoder made. */
   build(config: Json, context: FilterContext): HttpFilterInstance;
 }

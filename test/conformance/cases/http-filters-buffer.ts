@@ -71,6 +71,13 @@ export const suite: Suite = {
             { match: { prefix: '/off' }, route: { cluster: 'a' }, ...here({ disabled: true }) },
             { match: { prefix: '/small' }, route: { cluster: 'a' }, ...here({ buffer: { max_request_bytes: 10 } }) },
             { match: { prefix: '/large' }, route: { cluster: 'a' }, ...here({ buffer: { max_request_bytes: 9000 } }) },
+            {
+              match: { prefix: '/foreign' },
+              route: { cluster: 'a' },
+              typed_per_filter_config: {
+                [NAME]: { '@type': typeUrl('envoy.extensions.filters.http.cors.v3.CorsPolicy'), max_age: '1' },
+              },
+            },
             { match: { prefix: '/two' }, route: { cluster: 'two' } },
             { match: { prefix: '/' }, route: { cluster: 'a' } },
           ],
@@ -129,6 +136,10 @@ export const suite: Suite = {
       client: [post('/', size(100), { host: 'own.test' }), begun('/', 101, 'own.test')],
     },
     { name: 'too much, all of it there', client: post('/', size(201)), differs: READ },
+    {
+      name: 'a route’s configuration of another filter',
+      client: [post('/foreign', size(100)), begun('/foreign', 101)],
+    },
     { name: 'a route without it', client: [chunked('/off', [size(300)]), post('/off', size(5000))] },
     {
       name: 'more than the listener’s limit, as the route says',

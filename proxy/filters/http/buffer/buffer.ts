@@ -66,6 +66,7 @@ class BufferFilter implements HttpFilter {
 export const BUFFER: HttpFilterFactory = {
   name: 'envoy.filters.http.buffer',
   typeUrl: 'envoy.extensions.filters.http.buffer.v3.Buffer',
+  routeTypeUrl: 'envoy.extensions.filters.http.buffer.v3.BufferPerRoute',
   build(config) {
     const own = fromPlain<BufferConfig>(config);
     return { create: (callbacks) => new BufferFilter(callbacks, own) };

@@ -109,6 +109,7 @@ function preflightAnswer(head: RequestHead, policies: readonly CorsPolicy[]): Re
 export const CORS: HttpFilterFactory = {
   name: 'envoy.filters.http.cors',
   typeUrl: 'envoy.extensions.filters.http.cors.v3.Cors',
+  routeTypeUrl: 'envoy.extensions.filters.http.cors.v3.CorsPolicy',
   build(_config, context) {
     const stats = context.stats.block(`${context.statPrefix}cors.`, STATS);
     return {

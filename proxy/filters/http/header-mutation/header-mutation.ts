@@ -91,6 +91,7 @@ class HeaderMutationFilter implements HttpFilter {
 export const HEADER_MUTATION: HttpFilterFactory = {
   name: 'envoy.filters.http.header_mutation',
   typeUrl: 'envoy.extensions.filters.http.header_mutation.v3.HeaderMutation',
+  routeTypeUrl: 'envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute',
   build(config) {
     const rules = new Rules(fromPlain<HeaderMutationConfig>(config));
     return { create: (callbacks) => new HeaderMutationFilter(callbacks, rules) };

@@ -184,7 +184,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       now: () => context.now(),
       random: () => context.random(),
     });
-    return { name: filter.name, instance, disabled: filter.disabled };
+    return { name: filter.name, instance, disabled: filter.disabled, routeTypeUrl: factory.routeTypeUrl };
   }
 }
 
