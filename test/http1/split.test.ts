@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Client, request, response, SeenResponse, Server } from './fakes.ts';
+import { Server } from './fakes.ts';
+import { fetch, SMALL, serve, split } from './feeding.ts';
 
 const PIECES = [
   'GET / HTTP/1.1\r\n',
@@ -50,62 +51,11 @@ const stream = fc
   });
 const cuts = fc.array(fc.nat(), { maxLength: 12 });
 
-function split(text: string, at: readonly number[]): string[] {
-  const points = [...new Set(at.map((n) => n % (text.length + 1)))].sort((a, b) => a - b);
-  const parts: string[] = [];
-  let from = 0;
-  for (const point of [...points, text.length]) {
-    parts.push(text.slice(from, point));
-    from = point;
-  }
-  return parts;
-}
-
-function serve(parts: readonly string[], mode: 'at once' | 'at the end'): string {
-  const server = new Server({ maxHeadersBytes: 400, maxHeadersCount: 6 }, { enableTrailers: true });
-  const finish = () => {
-    for (const seen of server.requests) if (seen.complete) seen.stream.sendHead(response(200), true);
-  };
-  if (mode === 'at once') {
-    server.answer = (seen) => {
-      if (seen.complete) seen.stream.sendHead(response(200), true);
-    };
-  }
-  for (const part of parts) {
-    server.receive(part);
-    if (mode === 'at once') finish();
-  }
-  for (let before = -1; before !== server.requests.length; ) {
-    before = server.requests.length;
-    finish();
-  }
-  const { transport } = server;
-  const faults = server.faults.map((fault) => fault.details).join();
-  return [
-    ...server.requests.map((seen) => seen.text),
-    faults,
-    transport.text,
-    transport.ended,
-    transport.destroyed,
-  ].join('\n');
-}
-
-function fetch(parts: readonly string[], ends: boolean): string {
-  const client = new Client({ maxHeadersBytes: 400, maxHeadersCount: 6 }, { enableTrailers: true });
-  const seen = new SeenResponse();
-  client.connection.newStream(seen).sendHead(request(), true);
-  for (const part of parts) client.receive(part);
-  if (ends) client.connection.receiveEnd();
-  return [seen.text, client.ends.includes(true), client.transport.destroyed, client.connection.activeStreams].join(
-    '\n',
-  );
-}
-
 describe('however the bytes are split', () => {
   it('the same requests, faults and answers come out', () => {
     fc.assert(
       fc.property(stream, cuts, fc.constantFrom('at once' as const, 'at the end' as const), (text, at, mode) => {
-        assert.equal(serve(split(text, at), mode), serve([text], mode));
+        assert.equal(serve(split(text, at), mode, SMALL), serve([text], mode, SMALL));
       }),
       { numRuns: 1500, seed: 7 },
     );
@@ -114,7 +64,7 @@ describe('however the bytes are split', () => {
   it('one byte at a time is no different', () => {
     fc.assert(
       fc.property(stream, (text) => {
-        assert.equal(serve([...text], 'at once'), serve([text], 'at once'));
+        assert.equal(serve([...text], 'at once', SMALL), serve([text], 'at once', SMALL));
       }),
       { numRuns: 400, seed: 11 },
     );
@@ -139,7 +89,7 @@ describe('however the bytes are split', () => {
       });
     fc.assert(
       fc.property(responses, cuts, fc.boolean(), (text, at, ends) => {
-        assert.equal(fetch(split(text, at), ends), fetch([text], ends));
+        assert.equal(fetch(split(text, at), ends, SMALL), fetch([text], ends, SMALL));
       }),
       { numRuns: 1000, seed: 3 },
     );

@@ -2,20 +2,8 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import {
-  block,
-  Client,
-  data,
-  fields,
-  frame,
-  GET,
-  headers,
-  number32,
-  POST,
-  request,
-  response,
-  Server,
-} from './fakes.ts';
+import { block, data, frame, GET, headers, number32, POST } from './fakes.ts';
+import { ask, serve } from './feeding.ts';
 
 const REQUEST_FRAMES = [
   headers(1, false, ...POST, 'content-length', '5'),
@@ -60,46 +48,6 @@ function streamOf(frames: readonly Buffer[]) {
       for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
       return { bytes, cuts };
     });
-}
-
-function feed(bytes: Buffer, cuts: readonly number[], receive: (piece: Buffer) => void): void {
-  for (let at = 0, i = 0; at < bytes.length; i++) {
-    const size = cuts[i % cuts.length] as number;
-    // A piece of memory that is gone once it was received.
-    const piece = Buffer.from(bytes.subarray(at, at + size));
-    receive(piece);
-    piece.fill(0xee);
-    at += size;
-  }
-}
-
-function serve(bytes: Buffer, cuts: readonly number[]): unknown {
-  const server = new Server({ streamErrors: true });
-  server.receive();
-  server.answer = ({ stream }) => {
-    stream.sendHead(response(200, fields('x', 'y')), false);
-  };
-  feed(bytes, cuts, (piece) => server.connection.receive(piece));
-  for (const { stream } of server.requests) stream.sendData(Buffer.from('end'), true);
-  const seen = server.requests.map(({ text }) => text);
-  const faults = server.faults.map(({ message }) => message);
-  server.connection.destroyed();
-  assert.equal(server.stats.named('streams_active'), 0);
-  assert.equal(server.stats.named('pending_send_bytes'), 0);
-  return { seen, faults };
-}
-
-function ask(bytes: Buffer, cuts: readonly number[]): unknown {
-  const client = new Client({ streamErrors: true });
-  const all = [1, 2, 3].map(() => client.open(request()).seen);
-  client.frames();
-  feed(bytes, cuts, (piece) => client.connection.receive(piece));
-  const seen = all.map(({ text }) => text);
-  const faults = client.faults.map(({ message }) => message);
-  client.connection.destroyed('connection-termination');
-  assert.equal(client.connection.activeStreams, 0);
-  assert.equal(client.stats.named('streams_active'), 0);
-  return { seen, faults };
 }
 
 it('a server sees the same requests however the bytes are cut', () => {
