@@ -49,6 +49,19 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
         require('./filters/http/set-metadata/set-metadata.ts') as typeof import('./filters/http/set-metadata/set-metadata.ts')
       ).SET_METADATA,
   ],
+  [
+    `${HTTP}.compressor.v3.Compressor`,
+    () =>
+      (require('./filters/http/compressor/compressor.ts') as typeof import('./filters/http/compressor/compressor.ts'))
+        .COMPRESSOR,
+  ],
+  [
+    `${HTTP}.decompressor.v3.Decompressor`,
+    () =>
+      (
+        require('./filters/http/decompressor/decompressor.ts') as typeof import('./filters/http/decompressor/decompressor.ts')
+      ).DECOMPRESSOR,
+  ],
 ]);
 
 /** The HTTP filter whose configuration has that type; `undefined`: there is none. */

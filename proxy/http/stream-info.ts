@@ -138,6 +138,8 @@ export class StreamInfo {
   dynamicMetadata: Map<string, { readonly [key: string]: unknown }> | undefined = undefined;
   /** What filters keep of it; few, so a list. */
   filterState: FilterState[] | undefined = undefined;
+  /** What the filters of one kind share about this request, one object a kind. */
+  shared: object[] | undefined = undefined;
   healthCheck = false;
   /** Redirects of upstreams that were followed to come here; `undefined`: none. */
   redirects: FollowedRedirects | undefined = undefined;

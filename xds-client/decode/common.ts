@@ -15,6 +15,7 @@ import {
   text,
   textOrNone,
   word,
+  wrappedFlag,
   wrappedNumber,
 } from './fields.ts';
 import { structToJson } from './struct.ts';
@@ -80,6 +81,10 @@ support(`${CORE}.GrpcService.EnvoyGrpc`, {
 });
 support(`${CORE}.HeaderValue`, { acts: ['key', 'value', 'raw_value'] });
 support(`${CORE}.RuntimeFractionalPercent`, { acts: ['default_value', 'runtime_key'] });
+support(`${CORE}.RuntimeFeatureFlag`, {
+  acts: ['default_value'],
+  ignored: { runtime_key: 'the value stays as configured' },
+});
 support('envoy.type.v3.FractionalPercent', { acts: ['numerator', 'denominator'] });
 support('envoy.type.v3.Percent', { acts: ['value'] });
 
@@ -100,6 +105,11 @@ export function requireIp(address: Address, hint: string, ctx: DecodeContext): v
   if (address.kind === 'socket' && address.host !== '' && isIP(address.host) === 0) {
     ctx.error(`malformed IP address: ${address.host}${hint}`, 'socket_address.address');
   }
+}
+
+/** A RuntimeFeatureFlag that switches something on: it is, unless the flag says otherwise. */
+export function decodeEnabled(of: MessageObject | undefined, field: string): boolean {
+  return wrappedFlag(message(of, field), 'default_value') ?? true;
 }
 
 export function decodeCidr(range: MessageObject, ctx: DecodeContext): CidrRange {

@@ -11,6 +11,7 @@ import type { MessageObject } from '../../protos/index.ts';
 import type { AccessLog, AccessLogFilter } from '../model/access-log.ts';
 import type { Balancing } from '../model/cluster.ts';
 import type { Json } from '../model/common.ts';
+import type { CompressorLibrary, DecompressorLibrary } from '../model/filters/compression.ts';
 import type { HttpConnectionManager, Tracing } from '../model/http-connection-manager.ts';
 import type { PathMatch, RedirectPredicate } from '../model/route.ts';
 import type { TcpProxy } from '../model/tcp-proxy.ts';
@@ -93,6 +94,8 @@ export interface ExtensionResults {
   /** Whether the request id carries the sampling decision. */
   readonly 'request-id': { readonly usedForSampling: boolean };
   readonly 'header-format': 'preserve';
+  readonly 'compressor-library': CompressorLibrary;
+  readonly 'decompressor-library': DecompressorLibrary;
   readonly 'bootstrap-extension': Json;
 }
 

@@ -7,7 +7,10 @@
 import { FILE_ACCESS_LOG, STDERR_ACCESS_LOG, STDOUT_ACCESS_LOG } from './access-log.ts';
 import { type Extension, type ExtensionTable, support } from './context.ts';
 import { BUFFER, BUFFER_ROUTE } from './filters/buffer.ts';
+import { COMPRESSOR_LIBRARIES, DECOMPRESSOR_LIBRARIES } from './filters/compression-libraries.ts';
+import { COMPRESSOR, COMPRESSOR_ROUTE } from './filters/compressor.ts';
 import { CORS, CORS_ROUTE } from './filters/cors.ts';
+import { DECOMPRESSOR } from './filters/decompressor.ts';
 import { FAULT, FAULT_ROUTE } from './filters/fault.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
@@ -63,6 +66,8 @@ export const EXTENSIONS: ExtensionTable = {
     SET_METADATA,
     FAULT,
     GRPC_STATS,
+    COMPRESSOR,
+    DECOMPRESSOR,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'io.istio.http.peer_metadata.Config', EXCHANGES),
     ...REFUSED_HTTP_FILTERS,
@@ -72,7 +77,14 @@ export const EXTENSIONS: ExtensionTable = {
       'the other side would choose its filter chain by the wrong protocol',
     ),
   ],
-  'http-filter-route': [BUFFER_ROUTE, CORS_ROUTE, HEADER_MUTATION_ROUTE, FAULT_ROUTE, ...REFUSED_HTTP_ROUTES],
+  'http-filter-route': [
+    BUFFER_ROUTE,
+    CORS_ROUTE,
+    HEADER_MUTATION_ROUTE,
+    FAULT_ROUTE,
+    COMPRESSOR_ROUTE,
+    ...REFUSED_HTTP_ROUTES,
+  ],
   'network-filter': [
     HTTP_CONNECTION_MANAGER,
     TCP_PROXY,
@@ -89,6 +101,8 @@ export const EXTENSIONS: ExtensionTable = {
       'connections would go elsewhere',
     ),
   ],
+  'compressor-library': COMPRESSOR_LIBRARIES,
+  'decompressor-library': DECOMPRESSOR_LIBRARIES,
   'upstream-network-filter': [
     ignored('istio.metadata_exchange', 'envoy.tcp.metadataexchange.config.MetadataExchange', EXCHANGES),
   ],

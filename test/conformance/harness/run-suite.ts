@@ -1,6 +1,7 @@
 /** Runs a suite on one proxy and gives the record that is compared. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { render, type Suite } from './case.ts';
 import { type ClientSaw, type Exchange, run, type TlsSaw } from './client.ts';
 import { normaliseHeaders, normaliseRest, normaliseText } from './compare.ts';
@@ -108,9 +109,28 @@ function recordOf(message: Message): MessageRecord {
   return {
     ...message,
     start: message.start,
+    body: decoded(message),
     headers: normaliseHeaders(message.headers),
     trailers: normaliseHeaders(message.trailers),
   };
+}
+
+const CODINGS: { readonly [coding: string]: (bytes: Buffer) => Buffer } = {
+  gzip: (bytes) => gunzipSync(bytes),
+  br: (bytes) => brotliDecompressSync(bytes),
+  zstd: (bytes) => zstdDecompressSync(bytes),
+};
+
+/** `<gzip> text`: the same text is compressed to other bytes by other libraries. What does not decompress stays as it is. */
+function decoded({ headers, body }: Message): string {
+  const coding = headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1] ?? '';
+  const decode = CODINGS[coding];
+  if (decode === undefined || body === '') return body;
+  try {
+    return `<${coding}> ${decode(Buffer.from(body, 'latin1')).toString('latin1')}`;
+  } catch {
+    return body;
+  }
 }
 
 function seenRecordOf({ request, tls, connection, onConnection }: Seen, connections: boolean): SeenRecord {
