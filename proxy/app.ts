@@ -138,7 +138,7 @@ export class App {
       stats: this.stats,
       secrets: this.tlsMaterial,
       onChecked: (cluster) => this.configuration.healthChecked(cluster),
-      onTlsError: (message) => log.component('hc').error({}, message),
+      log: log.component('hc'),
     });
     this.resolution = new ClusterResolution({
       resolver: new SystemResolver(),

@@ -7,7 +7,9 @@ import type { Cluster } from '../xds-client/model/cluster.ts';
 import type { Assignment } from '../xds-client/model/endpoint.ts';
 import type { ClusterDirectory } from './cluster/directory.ts';
 import type { HealthChecks } from './cluster/health-check/health-checks.ts';
+import { HealthFlag } from './cluster/shared.ts';
 import { systemTimers } from './cluster/system-resolver.ts';
+import type { ComponentLog } from './log.ts';
 import type { StatsStore } from './observe/stats/contract.ts';
 import type { SecretTable } from './tls/secret-table.ts';
 
@@ -18,8 +20,7 @@ export interface ClusterHealthOptions {
   readonly secrets: SecretTable;
   /** Each endpoint of the cluster was checked once. */
   readonly onChecked: (cluster: Cluster) => void;
-  /** TLS settings that OpenSSL refuses. */
-  readonly onTlsError: (message: string) => void;
+  readonly log: ComponentLog;
 }
 
 interface Modules {
@@ -83,19 +84,23 @@ export class ClusterHealth {
 
   private load(): HealthChecks {
     if (this.checks !== undefined) return this.checks;
-    const { directory, stats, secrets, onChecked, onTlsError } = this.options;
+    const { directory, stats, secrets, onChecked, log } = this.options;
     const { HealthChecks, WorkerTlsProvider } = loadModules();
     this.checks = new HealthChecks(
       {
         stats,
-        tls: new WorkerTlsProvider(secrets, Date.now, onTlsError),
+        tls: new WorkerTlsProvider(secrets, Date.now, (message) => log.error({}, message)),
         timers: systemTimers,
         random: Math.random,
         hasTraffic: (name) => directory().hasTraffic(name),
       },
       {
-        onFlags: (name, address, failed) =>
-          directory().setCheckFlags(name, address, this.flagsOf(name, address), failed),
+        onFlags: (name, address, failed) => {
+          const flags = this.flagsOf(name, address);
+          const health = (flags & HealthFlag.failedActiveHealthCheck) === 0 ? 'passes' : 'fails';
+          log.debug({ cluster: name, endpoint: address }, `cluster "${name}": ${address} ${health} its health checks`);
+          directory().setCheckFlags(name, address, flags, failed);
+        },
         onAssignment: (name, assignment) => directory().setAssignment(name, assignment),
         onChecked,
       },

@@ -28,6 +28,9 @@ export function applyChange(change: ConfigChange, targets: ConfigTargets): void 
     case 'resolve':
       targets.resolution.resolve(change.cluster);
       return;
+    case 'resolve-ended':
+      targets.resolution.stop(change.name);
+      return;
     case 'check':
       health.warm(change.cluster, change.assignment);
       return;

@@ -21,6 +21,8 @@ export type ConfigChange =
    * change brings it without DNS.
    */
   | { readonly type: 'resolve'; readonly name: string; readonly cluster: Cluster }
+  /** What was warming under that name will not serve, and nothing of that name is resolved any more. */
+  | { readonly type: 'resolve-ended'; readonly name: string }
   /**
    * Check the health of these endpoints of a cluster that warms, and call `healthChecked` with this very cluster object when
    * each was checked once. Said again with other endpoints when those change before.
@@ -43,17 +45,18 @@ export type ConfigChange =
 
 const ORDER: { readonly [K in ConfigChange['type']]: number } = {
   secret: 0,
-  resolve: 1,
-  'check-ended': 2,
-  check: 3,
-  cluster: 4,
-  endpoints: 5,
-  routes: 6,
-  listener: 7,
-  'listener-removed': 8,
-  'routes-removed': 9,
-  'cluster-removed': 10,
-  initialized: 11,
+  'resolve-ended': 1,
+  resolve: 2,
+  'check-ended': 3,
+  check: 4,
+  cluster: 5,
+  endpoints: 6,
+  routes: 7,
+  listener: 8,
+  'listener-removed': 9,
+  'routes-removed': 10,
+  'cluster-removed': 11,
+  initialized: 12,
 };
 
 /** Make before break. Stable: within a type the order of arrival stays. */

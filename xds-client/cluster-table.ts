@@ -58,6 +58,7 @@ export class ClusterTable {
       // Changed back before the change could serve.
       this.stopWarming(name, entry);
       stopChecking(name, entry, changes);
+      if (!isResolved(cluster)) stopResolving(name, entry, changes);
       this.startResolving(name, entry, cluster, changes);
       return true;
     }
@@ -79,6 +80,8 @@ export class ClusterTable {
     if (entry === undefined) return false;
     this.stopWarming(name, entry);
     stopChecking(name, entry, changes);
+    // A cluster that served takes its DNS along when it goes.
+    if (entry.serving === undefined) stopResolving(name, entry, changes);
     this.entries.delete(name);
     this.index = undefined;
     return entry.serving !== undefined;
@@ -264,4 +267,11 @@ function stopChecking(name: string, entry: Entry, changes: ConfigChange[]): void
   if (entry.checking === undefined) return;
   entry.checking = undefined;
   changes.push({ type: 'check-ended', name });
+}
+
+function stopResolving(name: string, entry: Entry, changes: ConfigChange[]): void {
+  if (entry.resolving === undefined) return;
+  entry.resolving = undefined;
+  entry.resolved = undefined;
+  changes.push({ type: 'resolve-ended', name });
 }

@@ -398,6 +398,25 @@ function pinned(name: string, pin: string): Secret {
   return { kind: 'validation', name, validation };
 }
 
+describe('names of a cluster that will not serve', () => {
+  const named = cluster('d', { discovery: { kind: 'strict-dns', localities: [] } });
+
+  it('are resolved no more when it is taken away', () => {
+    const bench = new Bench();
+    assert.deepEqual(bench.put(put.cluster(named)), ['resolve d']);
+    assert.deepEqual(bench.apply({ removed: [{ kind: 'cluster', name: 'd' }] }), ['resolve-ended d']);
+  });
+
+  it('are resolved no more when it is changed back to one without names', () => {
+    const bench = new Bench();
+    const fixed = cluster('d', { discovery: { kind: 'static', localities: [] } });
+    assert.deepEqual(bench.put(put.cluster(fixed)), ['cluster d []']);
+    assert.deepEqual(bench.put(put.cluster(named)), ['resolve d']);
+    assert.deepEqual(bench.put(put.cluster(fixed)), ['resolve-ended d']);
+    assert.deepEqual(bench.put(put.cluster(named)), ['resolve d']);
+  });
+});
+
 describe('health checks before a cluster serves', () => {
   const healthCheck: Cluster['healthCheck'] = {
     timeoutMs: 1000,

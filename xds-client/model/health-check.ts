@@ -60,7 +60,7 @@ export interface HttpProbe {
   /** Base64. */
   readonly send: string | undefined;
   readonly receive: readonly string[];
-  /** How much of the body is looked at; 0: all of it. */
+  /** How much of the body is looked at; 0: all of it, up to 1 MiB. */
   readonly bufferBytes: number;
   /** Of `x-envoy-upstream-healthchecked-cluster`. */
   readonly serviceName: StringMatch | undefined;

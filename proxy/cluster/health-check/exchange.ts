@@ -27,7 +27,7 @@ export interface ExchangeOptions {
   /** `cluster.<name>.http2.`, asked for where HTTP/2 is spoken. */
   readonly http2Stats: () => StatBlock;
   readonly alpn: readonly string[];
-  /** How much of a body is kept; `Infinity`: all of it. */
+  /** How much of a body is kept. */
   readonly bodyBytes: number;
 }
 

@@ -17,6 +17,9 @@ import { type Answer, Exchange, type ExchangeOptions } from './exchange.ts';
 import { payloadBytes, payloadMatches } from './payload.ts';
 import { changeHeaders, USER_AGENT } from './request-headers.ts';
 
+/** What is kept of a body, however much the configuration asks for. */
+const MAX_BODY_BYTES = 1 << 20;
+
 export class HttpChecker implements Checker {
   private readonly probe: HttpProbe;
   private readonly target: CheckTarget;
@@ -31,7 +34,7 @@ export class HttpChecker implements Checker {
     this.body = probe.send === undefined ? undefined : payloadBytes(probe.send);
     this.receive = probe.receive.map(payloadBytes);
     this.serviceName = probe.serviceName === undefined ? undefined : compileStringMatch(probe.serviceName);
-    const wanted = probe.bufferBytes === 0 ? Number.POSITIVE_INFINITY : probe.bufferBytes;
+    const wanted = probe.bufferBytes === 0 ? MAX_BODY_BYTES : Math.min(probe.bufferBytes, MAX_BODY_BYTES);
     const bodyBytes = this.receive.length === 0 ? 0 : wanted;
     this.exchange = new Exchange(
       target,

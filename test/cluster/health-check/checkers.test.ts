@@ -4,6 +4,7 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import {
   BAD_ANSWER,
   DEGRADED,
@@ -252,6 +253,21 @@ test('gRPC: messages are written and read as protobuf has them', () => {
   for (const broken of ['', '0000', '010000000208', '000000000508', '0000000001ff', '00000000021205']) {
     assert.equal(servingStatus(Buffer.from(broken, 'hex')), undefined, broken);
   }
+});
+
+test('gRPC: no bytes of an answer can throw, and no status is below 0', () => {
+  const framed = fc.uint8Array({ maxLength: 40 }).map((message) => {
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    return Buffer.concat([prefix, message]);
+  });
+  const loose = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
+  fc.assert(
+    fc.property(fc.oneof(framed, loose), (body) => {
+      const status = servingStatus(body);
+      return status === undefined || status >= 0;
+    }),
+  );
 });
 
 test('TCP: a connection is enough where nothing is to be received', async (t) => {
