@@ -45,6 +45,7 @@ export class DataPlane {
   private readonly secrets = new SecretTable();
   private readonly routes = new RouteDirectory();
   private readonly runtime = new RuntimeValues();
+  private readonly server: { healthFailing: boolean; readonly cluster: string };
   private readonly clusters: WorkerClusterTable;
   private readonly listeners: WorkerListeners;
   private readonly collect = collector();
@@ -52,6 +53,7 @@ export class DataPlane {
 
   constructor(settings: WorkerSettings, post: (message: FromWorker) => void) {
     this.post = post;
+    this.server = { healthFailing: false, cluster: settings.serviceCluster };
     this.log = createLog({
       level: settings.logLevel,
       componentLevels: settings.componentLogLevels,
@@ -104,6 +106,7 @@ export class DataPlane {
         this.report();
         return;
       case 'health':
+        this.server.healthFailing = message.failing;
         this.listeners.setHealthFailing(message.failing);
         return;
       case 'stop-listening':
@@ -151,6 +154,7 @@ export class DataPlane {
       httpFilters: { get: httpFilter },
       timers,
       runtime: this.runtime,
+      server: this.server,
       nodeAddress: nodeAddress(),
       wallClock: Date.now,
       requestId: createRequestIds(),

@@ -21,6 +21,13 @@ export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Ma
     () => (require('./filters/http/cors/cors.ts') as typeof import('./filters/http/cors/cors.ts')).CORS,
   ],
   [
+    `${HTTP}.health_check.v3.HealthCheck`,
+    () =>
+      (
+        require('./filters/http/health-check/health-check.ts') as typeof import('./filters/http/health-check/health-check.ts')
+      ).HEALTH_CHECK,
+  ],
+  [
     `${HTTP}.header_mutation.v3.HeaderMutation`,
     () =>
       (

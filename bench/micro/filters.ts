@@ -89,6 +89,7 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
     clusters: clusterTable(['a'], stats),
     timers: createTimers(),
     runtime: { number: nothing, share: nothing },
+    server: { healthFailing: false, cluster: '' },
     now: () => 0,
     random: () => 0,
   };

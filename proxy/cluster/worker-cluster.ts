@@ -37,7 +37,7 @@ export class WorkerCluster implements ClusterHandle {
   private readonly limits: ClusterLimits;
   private pools: HostPoolFactory;
   private originals: OriginalDestinations | undefined;
-  private membership: Membership | undefined = undefined;
+  private members: Membership | undefined = undefined;
   private balancer: LoadBalancer<WorkerHost> | undefined = undefined;
 
   constructor(config: Cluster, limits: ClusterLimits, env: ClusterEnvironment) {
@@ -77,7 +77,7 @@ export class WorkerCluster implements ClusterHandle {
   }
 
   setMembership(membership: Membership): void {
-    this.membership = membership;
+    this.members = membership;
     this.rebuild();
   }
 
@@ -88,7 +88,7 @@ export class WorkerCluster implements ClusterHandle {
 
   /** The cluster is gone; what is under way goes on. */
   close(): void {
-    this.membership = undefined;
+    this.members = undefined;
     this.rebuild();
     this.originals?.close();
   }
@@ -110,8 +110,18 @@ export class WorkerCluster implements ClusterHandle {
     return host;
   }
 
+  membership(): { readonly total: number; readonly available: number } {
+    let total = 0;
+    let available = 0;
+    for (const hosts of this.members?.hosts ?? []) {
+      total += hosts.length;
+      for (const host of hosts) if (host.healthy) available++;
+    }
+    return { total, available };
+  }
+
   refusal(): string {
-    const hosts = this.membership?.hosts.flat() ?? [];
+    const hosts = this.members?.hosts.flat() ?? [];
     if (hosts.length === 0) return `cluster "${this.name}" has no endpoints`;
     const unhealthy = hosts.filter((host) => !host.healthy).length;
     return `cluster "${this.name}": no endpoint is healthy (${unhealthy} of ${hosts.length} unhealthy)`;
@@ -171,7 +181,7 @@ export class WorkerCluster implements ClusterHandle {
   }
 
   private build(): LoadBalancer<WorkerHost> {
-    const { current: config, membership } = this;
+    const { current: config, members: membership } = this;
     const localities: readonly LocalityHosts<WorkerHost>[] = (membership?.assignment.localities ?? []).map(
       ({ priority, weight }, index) => ({ priority, weight, hosts: membership?.hosts[index] ?? [] }),
     );

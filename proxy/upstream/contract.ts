@@ -85,6 +85,8 @@ export interface ClusterHandle {
   readonly stats: StatBlock;
   /** Chooses an endpoint. `undefined`: none can be had (UH); `refusal` says why for the log. */
   choose(context: LoadBalancerContext, priority: Priority): Host | undefined;
+  /** How many endpoints there are, and how many of them may serve: healthy or degraded. Made on demand. */
+  membership(): { readonly total: number; readonly available: number };
   /** Why `choose` gave nothing: `no endpoint is healthy (3 unhealthy)`. Made on demand. */
   refusal(): string;
   /**

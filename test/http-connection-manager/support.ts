@@ -182,6 +182,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     httpFilters: new Map((options.filters ?? []).map((filter) => [filter.typeUrl, filter])),
     timers,
     runtime: new RuntimeValues(),
+    server: { healthFailing: false, cluster: '' },
     nodeAddress: '192.0.2.9',
     wallClock: () => Date.now(),
     requestId: () => '00000000-0000-4000-8000-000000000001',

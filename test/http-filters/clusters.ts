@@ -10,11 +10,19 @@ import { action, configuration, get, match, route, virtualHost } from '../route/
 
 /** Clusters of those names. */
 export function clusterTable(names: readonly string[], stats: StatsStore = new MainStats()): ClusterTable {
-  const clusters = new Map(names.map((name) => [name, handle(name, stats)]));
+  return clustersOf(Object.fromEntries(names.map((name) => [name, [1, 1] as const])), stats);
+}
+
+/** Clusters of so many endpoints, of which so many are there. */
+export function clustersOf(
+  members: { readonly [name: string]: readonly [total: number, available: number] },
+  stats: StatsStore = new MainStats(),
+): ClusterTable {
+  const clusters = new Map(Object.entries(members).map(([name, of]) => [name, handle(name, of, stats)]));
   return { get: (name) => clusters.get(name) };
 }
 
-function handle(name: string, stats: StatsStore): ClusterHandle {
+function handle(name: string, [total, available]: readonly [number, number], stats: StatsStore): ClusterHandle {
   const config = cluster(name);
   const unused = (): never => {
     throw new Error(`nothing is sent to cluster "${name}"`);
@@ -24,6 +32,7 @@ function handle(name: string, stats: StatsStore): ClusterHandle {
     name,
     stats: stats.block(statPrefix(config), CLUSTER_STATS),
     choose: unused,
+    membership: () => ({ total, available }),
     refusal: unused,
     newStream: unused,
     newTcpConnection: unused,

@@ -49,6 +49,7 @@ interface Worker {
   readonly stats: MainStats;
   readonly timers: TimerWheel;
   readonly clock: { now: number };
+  readonly server: { healthFailing: boolean; readonly cluster: string };
   readonly filters: readonly ChainFilter[];
 }
 
@@ -56,6 +57,7 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
   const clock = { now: 0 };
   const stats = new MainStats();
   const timers = new TimerWheel({ now: () => clock.now, wakeAt: () => undefined });
+  const server = { healthFailing: false, cluster: 'test' };
   const runtime = new RuntimeValues();
   runtime.set(options.runtime ?? {});
   const context: FilterContext = {
@@ -65,6 +67,7 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
     clusters: options.clusters ?? { get: () => undefined },
     timers,
     runtime,
+    server,
     now: () => clock.now,
     random: options.random ?? (() => 0),
   };
@@ -76,7 +79,7 @@ function build(setups: readonly FilterSetup[], options: RunOptions): Worker {
       routeTypeUrl: factory.routeTypeUrl,
     }),
   );
-  return { stats, timers, clock, filters };
+  return { stats, timers, clock, server, filters };
 }
 
 /** One request's run through filters, with a clock that only the test moves. */
@@ -131,6 +134,11 @@ export class FilterRun {
 
   get timers(): TimerWheel {
     return this.worker.timers;
+  }
+
+  /** The server is to fail its health checks, or no longer. */
+  failHealth(failing: boolean): void {
+    this.worker.server.healthFailing = failing;
   }
 
   get now(): number {

@@ -15,6 +15,7 @@ import { FAULT, FAULT_ROUTE } from './filters/fault.ts';
 import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
+import { HEALTH_CHECK } from './filters/health-check.ts';
 import { REFUSED_HTTP_FILTERS, REFUSED_HTTP_ROUTES } from './filters/refused.ts';
 import { SET_METADATA } from './filters/set-metadata.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
@@ -68,6 +69,7 @@ export const EXTENSIONS: ExtensionTable = {
     GRPC_STATS,
     COMPRESSOR,
     DECOMPRESSOR,
+    HEALTH_CHECK,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'io.istio.http.peer_metadata.Config', EXCHANGES),
     ...REFUSED_HTTP_FILTERS,

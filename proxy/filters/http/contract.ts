@@ -134,6 +134,14 @@ export interface Runtime {
   share(key: string): Share | undefined;
 }
 
+/** What a filter may know of the process. */
+export interface ServerState {
+  /** `/healthcheck/fail`: whoever asks is to be told that the server is not well. */
+  readonly healthFailing: boolean;
+  /** The cluster of the node: the bootstrap's, or `--service-cluster`. */
+  readonly cluster: string;
+}
+
 /** What a filter may use beyond its request. */
 export interface FilterContext {
   /** `http.<stat_prefix>.` */
@@ -144,6 +152,7 @@ export interface FilterContext {
   readonly clusters: ClusterTable;
   readonly timers: TimerWheel;
   readonly runtime: Runtime;
+  readonly server: ServerState;
   /** Milliseconds, monotonic. */
   now(): number;
   random(): number;

@@ -14,6 +14,8 @@ export interface Difference {
 
 export interface Case {
   readonly name: string;
+  /** Admin paths posted before the case. */
+  readonly admin?: readonly string[];
   /** One connection each, one after the other. */
   readonly client: Exchange | readonly Exchange[];
   /** All connections at once. */

@@ -67,6 +67,7 @@ export async function runSuite(
     const log = new LogReader(join(proxy.folder, 'access.log'));
     const cases: SuiteRecord['cases'][number][] = [];
     for (const one of suite.cases) {
+      for (const path of one.admin ?? []) await proxy.post(path);
       for (const upstream of upstreams) {
         if (one.sinceStart?.includes(upstream.name) === true) continue;
         await upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);

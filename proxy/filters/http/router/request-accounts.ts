@@ -80,7 +80,9 @@ export abstract class RequestAccounts {
     }
   }
 
+  /** A health check's answer is no answer to anybody's request. */
   protected countCode(status: number): void {
+    if (this.info.healthCheck) return;
     this.responses?.count(status, this.internal);
     this.virtualCluster?.codes.count(status);
     this.routeScope?.codes.count(status);
@@ -88,7 +90,7 @@ export abstract class RequestAccounts {
 
   /** The response was answered by another attempt. */
   protected countRetried(status: number): void {
-    this.responses?.countRetried(status);
+    if (!this.info.healthCheck) this.responses?.countRetried(status);
   }
 
   protected countTime(milliseconds: number): void {

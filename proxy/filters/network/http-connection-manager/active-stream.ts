@@ -412,6 +412,7 @@ export class ActiveStream extends RoutedStream implements ServerStreamHandler, C
     const { accessLogs } = manager;
     for (let i = 0; i < accessLogs.length; i++) accessLogs[i]?.log(info);
     if (info.trace !== undefined) manager.tracer?.finish(info.trace, info);
+    if (info.healthCheck) manager.countHealthCheck();
   }
 
   private continueBody(): void {

@@ -4,7 +4,7 @@ import type { TracerFactory } from '../../../observe/tracing/contract.ts';
 import type { RouteTable } from '../../../route/table.ts';
 import type { TimerWheel } from '../../../timers.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
-import type { HttpFilterFactory, Runtime } from '../../http/contract.ts';
+import type { HttpFilterFactory, Runtime, ServerState } from '../../http/contract.ts';
 
 /** HTTP filters by the type of their configuration, without `type.googleapis.com/`. The router is not among them. */
 export interface HttpFilters {
@@ -25,6 +25,7 @@ export interface ManagerDependencies {
   readonly httpFilters: HttpFilters;
   readonly timers: TimerWheel;
   readonly runtime: Runtime;
+  readonly server: ServerState;
   /** The machine's own address, for `x-forwarded-for` where the client is on loopback. */
   readonly nodeAddress: string;
   /** Milliseconds since the epoch. */

@@ -10,7 +10,7 @@ import { HTTP2_STATS } from '../../../http2/stats.ts';
 import type { AccessLogger } from '../../../observe/access-log/contract.ts';
 import type { Histogram, Stat, StatBlock } from '../../../observe/stats/contract.ts';
 import type { Tracer } from '../../../observe/tracing/contract.ts';
-import { TRACING_STATS } from '../../../observe/tracing/stats.ts';
+import { TRACING_STATS, TracingStat } from '../../../observe/tracing/stats.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
 import { compileRoutes, type RouteTable } from '../../../route/table.ts';
 import type { ChainFilter, MakeTerminal } from '../../http/chain.ts';
@@ -49,7 +49,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
   readonly makeTerminal: MakeTerminal;
   /** By protocol in lower case, where an upgrade has a chain of its own. */
   private readonly upgradeFilters = new Map<string, readonly ChainFilter[]>();
-  private readonly tracingStats: StatBlock | undefined;
+  private tracingStats: StatBlock | undefined = undefined;
   /** Of names that filters learn from requests. */
   private readonly counters = new Map<string, Stat>();
   private http2Block: StatBlock | undefined = undefined;
@@ -68,7 +68,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.listenerStats = stats.block(`${context.statPrefix}${prefix}`, LISTENER_HTTP_STATS);
     this.requestTime = stats.histogram(`${prefix}downstream_rq_time`);
     this.connectionTime = stats.histogram(`${prefix}downstream_cx_length_ms`);
-    this.tracingStats = config.tracing === undefined ? undefined : stats.block(`${prefix}tracing.`, TRACING_STATS);
+    if (config.tracing !== undefined) this.tracingStats = stats.block(`${prefix}tracing.`, TRACING_STATS);
     const { listener } = context;
     const operation = listener.trafficDirection === 'outbound' ? 'egress' : 'ingress';
     this.tracer =
@@ -140,6 +140,12 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     return this.http2Block;
   }
 
+  /** A request that was found to be a health check has ended. Counted with tracing and without. */
+  countHealthCheck(): void {
+    this.tracingStats ??= this.context.stats.block(`http.${this.config.statPrefix}.tracing.`, TRACING_STATS);
+    this.tracingStats.inc(TracingStat.HEALTH_CHECK);
+  }
+
   requestId(): string {
     return this.dependencies.requestId();
   }
@@ -181,6 +187,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
       clusters: this.dependencies.clusters,
       timers: this.dependencies.timers,
       runtime: this.dependencies.runtime,
+      server: this.dependencies.server,
       now: () => context.now(),
       random: () => context.random(),
     });

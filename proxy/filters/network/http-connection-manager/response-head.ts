@@ -38,7 +38,7 @@ export function completeHead(head: ResponseHead, info: StreamInfo, connection: H
     // Nobody will wait for the rest of the request; the codec says so but for a tunnel.
     if (info.request.version < 20) headers.set('connection', 'close');
   }
-  countCode(manager, head.status);
+  if (!info.healthCheck) countCode(manager, head.status);
 }
 
 export function countCode(manager: HttpManager, status: number): void {
