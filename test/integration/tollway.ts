@@ -184,13 +184,20 @@ export function clusterTo(name: string, port: number, more: object = {}): object
   };
 }
 
-/** A plaintext HTTP listener. `routes` are those of its one virtual host. */
-export function httpListener(name: string, port: number, routes: readonly object[], more: object = {}): object {
+/** A plaintext HTTP listener. `routes` are those of its one virtual host; `manager`: more members of the connection manager. */
+export function httpListener(
+  name: string,
+  port: number,
+  routes: readonly object[],
+  more: object = {},
+  manager: object = {},
+): object {
   const typed_config = {
     '@type': `${EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: name,
     route_config: { name, virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
     http_filters: [ROUTER],
+    ...manager,
   };
   return { name, address: address(port), filter_chains: [{ filters: [{ name: 'http', typed_config }] }], ...more };
 }
