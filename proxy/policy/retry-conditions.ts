@@ -63,6 +63,14 @@ export function conditionOf(word: string): number {
   return WORDS.get(word) ?? 0;
 }
 
+/** Whether a header's words are all conditions of its protocol. */
+export function conditionsValid(value: string, grpc: boolean): boolean {
+  return value.split(',').every((word) => {
+    const bit = conditionOf(word.trim());
+    return bit !== 0 && ((bit & ANY_GRPC) !== 0) === grpc;
+  });
+}
+
 /** The words of a set of bits, for the decision record. */
 export function conditionNames(bits: number): string {
   const names: string[] = [];

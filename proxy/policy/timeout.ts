@@ -31,14 +31,23 @@ function takeMilliseconds(headers: HeaderMap, name: string): number | undefined 
   const value = headers.get(name);
   if (value === undefined) return undefined;
   headers.remove(name);
+  return milliseconds(value);
+}
+
+function milliseconds(value: string): number | undefined {
   return /^\d{1,12}$/.test(value) ? Number(value) : undefined;
 }
 
-/** The time for the whole of the upstream's part, retries included. */
-export function globalTimeout(route: RouteAction, headers: HeaderMap, grpc: boolean): number {
+/**
+ * The time for the whole of the upstream's part, retries included. `expected`: what the sidecar before us says of it counts,
+ * and not what the caller asks for.
+ */
+export function globalTimeout(route: RouteAction, headers: HeaderMap, grpc: boolean, expected = false): number {
   let timeout = route.timeoutMs;
   if (route.usesStreamDuration) timeout = 0;
   else if (grpc && route.grpcTimeoutHeaderMaxMs !== undefined) timeout = grpcTimeout(route, headers);
+  const told = expected ? headers.get('x-envoy-expected-rq-timeout-ms') : undefined;
+  if (told !== undefined) return milliseconds(told) ?? timeout;
   return takeMilliseconds(headers, 'x-envoy-upstream-rq-timeout-ms') ?? timeout;
 }
 

@@ -1,5 +1,6 @@
 /** The HTTP connection manager. */
 import type { MessageObject } from '../../protos/index.ts';
+import type { CidrRange } from '../model/common.ts';
 import type { HttpConnectionManager, LocalReplyMapper, UpgradeConfig } from '../model/http-connection-manager.ts';
 import { decodeAccessLogs, decodeFormat, decodeLogFilter } from './access-log.ts';
 import { decodeCidrs, decodeConfigSource, duration, each, inside } from './common.ts';
@@ -266,9 +267,7 @@ export function decodeHttpConnectionManager(hcm: MessageObject, ctx: DecodeConte
     useRemoteAddress: wrappedFlag(hcm, 'use_remote_address') ?? false,
     xffNumTrustedHops: number(hcm, 'xff_num_trusted_hops'),
     skipXffAppend: flag(hcm, 'skip_xff_append'),
-    internalAddressRanges: ctx.at('internal_address_config', () =>
-      decodeCidrs(message(hcm, 'internal_address_config'), 'cidr_ranges', ctx),
-    ),
+    internalAddressRanges: inside(hcm, 'internal_address_config', ctx, (config) => decodeInternal(config, ctx)) ?? [],
     serverName: textOrNone(hcm, 'server_name'),
     serverHeader: SERVER_HEADERS[word(hcm, 'server_header_transformation', 'OVERWRITE')] ?? 'overwrite',
     via: textOrNone(hcm, 'via'),
@@ -290,6 +289,21 @@ export function decodeHttpConnectionManager(hcm: MessageObject, ctx: DecodeConte
     appendXForwardedPort: flag(hcm, 'append_x_forwarded_port'),
     schemeOverwrite: decodeScheme(message(hcm, 'scheme_header_transformation')),
   };
+}
+
+/** What is inside where the configuration is there and names nothing: RFC 1918, RFC 4193 and loopback. */
+const PRIVATE: readonly CidrRange[] = [
+  { address: '10.0.0.0', prefixLength: 8 },
+  { address: '172.16.0.0', prefixLength: 12 },
+  { address: '192.168.0.0', prefixLength: 16 },
+  { address: '127.0.0.1', prefixLength: 32 },
+  { address: 'fd00::', prefixLength: 8 },
+  { address: '::1', prefixLength: 128 },
+];
+
+function decodeInternal(config: MessageObject, ctx: DecodeContext): readonly CidrRange[] {
+  const ranges = decodeCidrs(config, 'cidr_ranges', ctx);
+  return ranges.length === 0 ? PRIVATE : ranges;
 }
 
 function decodeScheme(transformation: MessageObject | undefined): 'http' | 'https' | undefined {

@@ -15,11 +15,9 @@ support(`${HCM}.HttpFilter`, {
   refused: { config_discovery: 'configurations of single filters are not asked for yet; give typed_config' },
 });
 support(ROUTER_TYPE, {
-  acts: ['suppress_envoy_headers'],
+  acts: ['suppress_envoy_headers', 'strict_check_headers', 'respect_expected_rq_timeout'],
   ignored: {
     upstream_log: 'upstream lines are not written yet',
-    strict_check_headers: 'a header that does not parse is left aside',
-    respect_expected_rq_timeout: 'timeouts are those of the route',
     dynamic_stats: 'cluster statistics by status are always kept',
     start_child_span: 'the tracing configuration says which spans are made',
     upstream_log_options: 'upstream lines are written when an attempt ends',
@@ -37,7 +35,7 @@ export const ROUTER: Extension<ExtensionResults['http-filter']> = {
       // The plain data of the model, as every filter's configuration is.
       upstreamLogs: JSON.parse(JSON.stringify(decodeAccessLogs(config, 'upstream_log', ctx))),
       suppressEnvoyHeaders: flag(config, 'suppress_envoy_headers'),
-      strictCheckHeaders: [...texts(config, 'strict_check_headers')],
+      strictCheckHeaders: texts(config, 'strict_check_headers').map((name) => name.toLowerCase()),
       respectExpectedRqTimeout: flag(config, 'respect_expected_rq_timeout'),
     },
   }),

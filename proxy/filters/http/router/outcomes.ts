@@ -64,6 +64,7 @@ export const Details = {
   routeNotFound: 'route_not_found',
   clusterNotFound: 'cluster_not_found',
   directResponse: 'direct_response',
+  strictCheck: 'request_headers_failed_strict_check',
   noHealthyUpstream: 'no_healthy_upstream',
   responseTimeout: 'response_timeout',
   perTryTimeout: 'upstream_per_try_timeout',

@@ -27,6 +27,7 @@ import { BACKOFF_TIMER, type RetriedRequest, Retries, type RetryOwner } from './
 import type { RoutePlan } from './route-plan.ts';
 import type { Router } from './router.ts';
 import { RouterStat } from './stats.ts';
+import { invalidHeader } from './strict-headers.ts';
 import { TcpStream } from './tcp-stream.ts';
 import { opensTunnel, UpstreamRequest } from './upstream-request.ts';
 
@@ -94,6 +95,7 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
       return;
     }
     this.action = action;
+    if (this.refuseHeaders(head)) return;
     this.countIn(cluster);
     this.internal = head.headers.get('x-envoy-internal') === 'true';
     this.countScopes(matched, sink);
@@ -101,6 +103,18 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     this.prepare(head, plan, action);
     if (end) this.endRequest();
     this.startAttempt();
+  }
+
+  /** True when it answered. */
+  private refuseHeaders(head: RequestHead): boolean {
+    const { strictCheckHeaders } = this.router.config;
+    if (strictCheckHeaders.length === 0) return false;
+    const name = invalidHeader(head.headers, strictCheckHeaders);
+    if (name === undefined) return false;
+    this.info.flags |= ResponseFlag.InvalidEnvoyRequestHeaders;
+    const text = `invalid header '${name}' with value '${head.headers.get(name)}'`;
+    this.sink.sendLocalReply(400, text, `${Details.strictCheck}{${name}}`);
+    return true;
   }
 
   onDestroy(): void {
@@ -119,7 +133,7 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     const grpc =
       action.grpcTimeoutHeaderMaxMs !== undefined &&
       (headers.get('content-type')?.startsWith('application/grpc') ?? false);
-    this.globalMs = globalTimeout(action, headers, grpc);
+    this.globalMs = globalTimeout(action, headers, grpc, this.router.config.respectExpectedRqTimeout);
     if (this.internal && headers.remove(ALT_RESPONSE)) this.timeoutStatus = 204;
     this.perTryMs = perTryTimeout(plan.retryPolicy, headers, this.globalMs);
     const retry = retryForRequest(plan.retry, head);

@@ -22,6 +22,10 @@ export const ROUTER_TYPE_URL = 'envoy.extensions.filters.http.router.v3.Router';
 export interface RouterConfig {
   /** No `x-envoy-*` on the response but what the upstream sent, none but the attempt count on the request. */
   readonly suppressEnvoyHeaders: boolean;
+  /** The time that the sidecar before us tells is the route's. */
+  readonly respectExpectedRqTimeout: boolean;
+  /** Headers of Envoy's that have to parse. */
+  readonly strictCheckHeaders: readonly string[];
 }
 
 export interface RouterDependencies {

@@ -27,6 +27,8 @@ export class InternalAddresses {
   has(address: string): boolean {
     if (this.list === undefined) return false;
     const version = isIP(address);
+    // Node would hold `::ffff:10.0.0.1` against the ranges of IPv4; who writes an address so is not inside.
+    if (version === 6 && /^[0:]*:ffff:/i.test(address)) return false;
     return version !== 0 && this.list.check(address, version === 6 ? 'ipv6' : 'ipv4');
   }
 }

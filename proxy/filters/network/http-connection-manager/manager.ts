@@ -1,7 +1,7 @@
 /** What all connections and requests of one HTTP connection manager share, built once a configuration and worker. */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { HeaderMatch } from '../../../../xds-client/model/common.ts';
+import type { HeaderMatch, Json } from '../../../../xds-client/model/common.ts';
 import type { HttpConnectionManager, HttpFilterConfig } from '../../../../xds-client/model/http-connection-manager.ts';
 import { ProxyError } from '../../../errors.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
@@ -14,7 +14,7 @@ import { TRACING_STATS, TracingStat } from '../../../observe/tracing/stats.ts';
 import { HeaderTest } from '../../../route/header-match.ts';
 import { compileRoutes, type RouteTable } from '../../../route/table.ts';
 import type { ChainFilter, MakeTerminal } from '../../http/chain.ts';
-import { ROUTER_TYPE_URL, Router } from '../../http/router/router.ts';
+import { ROUTER_TYPE_URL, Router, type RouterConfig } from '../../http/router/router.ts';
 import type { ResponseSink } from '../../http/stream-ends.ts';
 import type { ListenerContext, NetworkConnection, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
 import { InternalAddresses } from './client-address.ts';
@@ -100,7 +100,7 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
         wallClock: () => dependencies.wallClock(),
         random: () => context.random(),
       },
-      { suppressEnvoyHeaders: suppressesEnvoyHeaders(enabled) },
+      routerConfig(enabled),
       config,
       this.bufferLimitBytes,
     );
@@ -200,11 +200,22 @@ function headerMatcher(match: HeaderMatch): (head: RequestHead) => boolean {
   return (head) => test.matchesRequest(head);
 }
 
-function suppressesEnvoyHeaders(filters: readonly HttpFilterConfig[]): boolean {
+/** The router's own configuration, as its decoder gives it. */
+function routerConfig(filters: readonly HttpFilterConfig[]): RouterConfig {
   const router = filters.find((filter) => filter.extension.typeUrl === ROUTER_TYPE_URL);
   const config = router?.extension.config;
-  if (config === null || typeof config !== 'object' || Array.isArray(config)) return false;
-  return 'suppressEnvoyHeaders' in config && config.suppressEnvoyHeaders === true;
+  const given: { readonly [name: string]: Json } =
+    config === null || typeof config !== 'object' || isList(config) ? {} : config;
+  const strict = given.strictCheckHeaders;
+  return {
+    suppressEnvoyHeaders: given.suppressEnvoyHeaders === true,
+    respectExpectedRqTimeout: given.respectExpectedRqTimeout === true,
+    strictCheckHeaders: strict !== undefined && isList(strict) ? strict.map(String) : [],
+  };
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
 }
 
 /** Builds connection managers for listeners: one factory a worker. */
