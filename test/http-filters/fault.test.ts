@@ -3,44 +3,30 @@ import { test } from 'node:test';
 import { FAULT } from '../../proxy/filters/http/fault/fault.ts';
 import { HeaderMap, type ResponseHead } from '../../proxy/http/headers.ts';
 import { ResponseFlag } from '../../proxy/http/stream-info.ts';
-import type { Json } from '../../xds-client/model/common.ts';
-import type { FaultConfig } from '../../xds-client/model/filters/fault.ts';
-import { plain } from '../../xds-client/model/plain.ts';
 import { head, headers } from '../observe/stream-info.ts';
 import { matchedRoute } from './clusters.ts';
+import { filterConfig, refusedFilter, routeConfig } from './decoding.ts';
 import { FilterRun, type RunOptions } from './support.ts';
 
-const ALWAYS = { numerator: 100, denominator: 100 };
+const TYPE = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
+const ALWAYS = { numerator: 100 };
 const KEYS = {
-  delayPercent: 'delay.percent',
-  delayMs: 'delay.ms',
-  abortPercent: 'abort.percent',
-  abortHttpStatus: 'abort.http',
-  abortGrpcStatus: 'abort.grpc',
-  maxActive: 'max',
-  responseRatePercent: 'rate.percent',
+  abort_percent_runtime: 'abort.percent',
+  abort_http_status_runtime: 'abort.http',
+  max_active_faults_runtime: 'max',
 };
 
-function config(changes: Partial<FaultConfig>): Json {
-  const whole: FaultConfig = {
-    upstreamCluster: '',
-    headers: [],
-    downstreamNodes: [],
-    runtime: KEYS,
-    countDownstreamClusters: true,
-    metadata: {},
-    ...changes,
-  };
-  return plain(whole);
-}
+type Fault = { readonly [field: string]: unknown };
 
-interface Options extends RunOptions {
+interface Options extends Omit<RunOptions, 'route'> {
   readonly fields?: { readonly [name: string]: string };
-  readonly perRoute?: readonly Json[];
+  /** What the route says. */
+  readonly route?: Fault;
 }
 
-function run(changes: Partial<FaultConfig>, { fields = {}, perRoute = [], ...options }: Options = {}): FilterRun {
-  return new FilterRun([{ factory: FAULT, config: config(changes), perRoute }], {
+function run(fault: Fault, { fields = {}, route, ...options }: Options = {}): FilterRun {
+  const perRoute = route === undefined ? [] : [routeConfig(TYPE, route)];
+  return new FilterRun([{ factory: FAULT, config: filterConfig(TYPE, { ...KEYS, ...fault }), perRoute }], {
     head: head(fields, '/p'),
     route: matchedRoute('a'),
     ...options,
@@ -49,8 +35,8 @@ function run(changes: Partial<FaultConfig>, { fields = {}, perRoute = [], ...opt
 
 const stat = (it: FilterRun, name: string) => it.stat(`http.test.fault.${name}`);
 const ok = (): ResponseHead => ({ status: 200, headers: new HeaderMap() });
-const delay = { ms: 100, share: ALWAYS };
-const abort = { httpStatus: 503, share: ALWAYS };
+const delay = { fixed_delay: '0.1s', percentage: ALWAYS };
+const abort = { http_status: 503, percentage: ALWAYS };
 
 test('a delay holds the request with its body, and lets it go in its order', () => {
   const it = run({ delay });
@@ -74,11 +60,11 @@ test('a long body stops being read while it is held', () => {
 });
 
 test('an abort answers, at once or after a delay', () => {
-  const it = run({ abort, metadata: { why: 'drill' } });
+  const it = run({ abort, filter_metadata: { why: 'drill' } });
   it.request();
   assert.equal(it.toDownstream[0], 'local 503 fault filter abort fault_filter_abort');
   assert.deepEqual(it.info.dynamicMetadata?.get('envoy.filters.http.fault'), { why: 'drill' });
-  const both = run({ delay, abort: { grpcStatus: 8, share: ALWAYS } });
+  const both = run({ delay, abort: { grpc_status: 8, percentage: ALWAYS } });
   both.request(undefined, 'ab');
   assert.deepEqual(both.toDownstream, []);
   both.advance(120);
@@ -88,8 +74,8 @@ test('an abort answers, at once or after a delay', () => {
 });
 
 test('the dice decide, a percentage of a header only below the configured', () => {
-  const half = { httpStatus: 503, share: { numerator: 50, denominator: 100 } };
-  const byHeader = { share: { numerator: 50, denominator: 100 } };
+  const half = { http_status: 503, percentage: { numerator: 5000, denominator: 'TEN_THOUSAND' } };
+  const byHeader = { header_abort: {}, percentage: { numerator: 50 } };
   const asks = (percentage: string) => ({
     'x-envoy-fault-abort-request': '429',
     'x-envoy-fault-abort-request-percentage': percentage,
@@ -110,7 +96,7 @@ test('the dice decide, a percentage of a header only below the configured', () =
 });
 
 test('only as many faults as may be are active at once', () => {
-  const first = run({ delay, maxActive: 1 });
+  const first = run({ delay, max_active_faults: 1 });
   first.request();
   const second = first.again();
   second.request();
@@ -162,9 +148,10 @@ test('a caller makes no more statistics than there is room for', () => {
 
 test('a request that is not meant passes', () => {
   for (const [parts, fields] of [
-    [{ upstreamCluster: 'b' }, {}],
-    [{ downstreamNodes: ['n'] }, {}],
-    [{ downstreamNodes: ['n'] }, { 'x-envoy-downstream-service-node': 'm' }],
+    [{ upstream_cluster: 'b' }, {}],
+    [{ headers: [{ name: 'x-a' }] }, {}],
+    [{ downstream_nodes: ['n'] }, {}],
+    [{ downstream_nodes: ['n'] }, { 'x-envoy-downstream-service-node': 'm' }],
   ] as const) {
     const it = run({ abort, ...parts }, { fields: { ...fields } });
     it.request();
@@ -173,12 +160,12 @@ test('a request that is not meant passes', () => {
 });
 
 test('a route takes the place of the filter’s own', () => {
-  const it = run({ abort }, { perRoute: [config({})] });
+  const it = run({ abort }, { route: {} });
   it.request();
   assert.deepEqual(it.toUpstream, ['head GET /p end']);
 });
 
-const SLOW = { responseRate: { kibPerSecond: 1, share: ALWAYS } };
+const SLOW = { response_rate_limit: { fixed_limit: { limit_kbps: 1 }, percentage: ALWAYS } };
 
 test('a response goes out as fast as its rate, its trailers last', () => {
   const it = run(SLOW);
@@ -225,4 +212,17 @@ test('nothing goes out while the downstream is full', () => {
   it.chain.onDownstreamDrain();
   assert.equal(it.toDownstream.at(-1)?.endsWith(' end'), true);
   assert.equal(it.responseBody.length, 80);
+});
+
+test('what is no fault is refused', () => {
+  for (const [fault, message] of [
+    [{ delay: { percentage: ALWAYS } }, /delay/],
+    [{ delay: { fixed_delay: '0s' } }, /fixed_delay/],
+    [{ abort: { http_status: 100 } }, /http_status/],
+    [{ response_rate_limit: { fixed_limit: { limit_kbps: 0 } } }, /limit_kbps/],
+  ] as const) {
+    const errors = refusedFilter(TYPE, fault);
+    assert.equal(errors.length, 1);
+    assert.match(errors[0] ?? '', message);
+  }
 });

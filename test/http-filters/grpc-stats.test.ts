@@ -5,22 +5,22 @@ import { GRPC_STATS } from '../../proxy/filters/http/grpc-stats/grpc-stats.ts';
 import { MessageCounter } from '../../proxy/filters/http/grpc-stats/message-counter.ts';
 import type { ResponseHead } from '../../proxy/http/headers.ts';
 import { compileFormat, compileJsonFormat } from '../../proxy/observe/access-log/format.ts';
-import type { GrpcStatsConfig } from '../../xds-client/model/filters/grpc-stats.ts';
-import { plain } from '../../xds-client/model/plain.ts';
 import { head, headers } from '../observe/stream-info.ts';
 import { clusterTable, matchedRoute } from './clusters.ts';
+import { filterConfig } from './decoding.ts';
 import { FilterRun } from './support.ts';
 
-const PLAIN: GrpcStatsConfig = { emitFilterState: false, methods: [], upstreamTime: false, replaceDots: false };
+const TYPE = 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig';
+const ALL = { stats_for_all_methods: true };
 const GRPC = { 'content-type': 'application/grpc' };
 const DONE = headers({ 'grpc-status': '0' });
 
 function run(
-  config: Partial<GrpcStatsConfig>,
+  config: { readonly [field: string]: unknown },
   path = '/pay.Ledger/Book',
   fields: { readonly [name: string]: string } = GRPC,
 ) {
-  return new FilterRun([{ factory: GRPC_STATS, config: plain({ ...PLAIN, ...config }) }], {
+  return new FilterRun([{ factory: GRPC_STATS, config: filterConfig(TYPE, config) }], {
     head: head(fields, path),
     limitBytes: 1 << 20,
     clusters: clusterTable(['a']),
@@ -56,7 +56,7 @@ function counted(it: FilterRun): { readonly [name: string]: number } {
 }
 
 test('a call and its messages are counted by method, and pass as they are', () => {
-  const it = run({ methods: 'all' });
+  const it = run(ALL);
   it.request(undefined, message('ask'));
   it.respond(ok(), message('one'), message('two'), DONE);
   assert.deepEqual(it.toUpstream.length, 2);
@@ -71,9 +71,11 @@ test('a call and its messages are counted by method, and pass as they are', () =
 });
 
 test('methods that are not on the list are counted without their names', () => {
-  const list = [{ service: 'pay.Ledger', methods: ['Read'] }];
-  const listed = run({ methods: list }, '/pay.Ledger/Read');
-  const other = run({ methods: list });
+  const list = {
+    individual_method_stats_allowlist: { services: [{ name: 'pay.Ledger', method_names: ['Read'] }] },
+  };
+  const listed = run(list, '/pay.Ledger/Read');
+  const other = run(list);
   for (const it of [listed, other]) {
     it.request();
     it.respond(ok({ ...GRPC, 'grpc-status': '5' }));
@@ -92,7 +94,7 @@ test('a path that is none of gRPC is not counted, empty parts and a query do not
     ['/pay.Ledger/Book/more', {}],
     ['//pay.Ledger//Book/?a=/b', { 'pay_Ledger.Book.0': 1, 'pay_Ledger.Book.success': 1, 'pay_Ledger.Book.total': 1 }],
   ] as const) {
-    const it = run({ methods: 'all', replaceDots: true }, path);
+    const it = run({ ...ALL, replace_dots_in_grpc_service_name: true }, path);
     it.request();
     it.respond(ok(), DONE);
     assert.deepEqual(counted(it), expected);
@@ -100,7 +102,7 @@ test('a path that is none of gRPC is not counted, empty parts and a query do not
 });
 
 test('a hostile client gets no more names than there is room for', () => {
-  const seen = new FilterRun([{ factory: GRPC_STATS, config: plain({ ...PLAIN, methods: 'all' }) }], {
+  const seen = new FilterRun([{ factory: GRPC_STATS, config: filterConfig(TYPE, ALL) }], {
     head: head(GRPC, '/s/m'),
     clusters: clusterTable(['a']),
     route: matchedRoute('a'),
@@ -132,7 +134,7 @@ test('a hostile upstream gets no more statuses than there is room for', () => {
 
 test('what is no gRPC is not counted', () => {
   for (const type of ['', 'application/grpc-web', 'application/grpcx', 'application/json']) {
-    const it = run({ methods: 'all' }, undefined, { 'content-type': type });
+    const it = run(ALL, undefined, { 'content-type': type });
     it.request(undefined, message('ask'));
     it.respond(ok({}), 'body');
     assert.deepEqual(counted(it), {});
@@ -140,7 +142,7 @@ test('what is no gRPC is not counted', () => {
 });
 
 test('the access log reads how many messages there were', () => {
-  const it = run({ emitFilterState: true });
+  const it = run({ emit_filter_state: true });
   it.request(undefined, message('a'), message('b'));
   it.respond(ok(), DONE);
   const name = 'envoy.filters.http.grpc_stats';
@@ -152,7 +154,7 @@ test('the access log reads how many messages there were', () => {
 });
 
 test('the time of the upstream is kept where it is wanted', () => {
-  const it = run({ upstreamTime: true });
+  const it = run({ enable_upstream_stats: true });
   it.request();
   it.info.upstreamRequestLastByteAt = 10;
   it.info.upstreamResponseLastByteAt = 35;

@@ -3,33 +3,21 @@ import { test } from 'node:test';
 import { HEALTH_CHECK } from '../../proxy/filters/http/health-check/health-check.ts';
 import { HeaderMap, type ResponseHead } from '../../proxy/http/headers.ts';
 import { ResponseFlag } from '../../proxy/http/stream-info.ts';
-import type { HeaderMatch } from '../../xds-client/model/common.ts';
-import type { HealthCheckFilterConfig } from '../../xds-client/model/filters/health-check.ts';
-import { plain } from '../../xds-client/model/plain.ts';
 import { head, headers } from '../observe/stream-info.ts';
 import { clustersOf } from './clusters.ts';
+import { filterConfig, refusedFilter } from './decoding.ts';
 import { FilterRun } from './support.ts';
 
-const PATH: HeaderMatch = {
-  name: ':path',
-  match: { kind: 'string', string: { kind: 'exact', value: '/healthz', ignoreCase: false } },
-  invert: false,
-  treatMissingAsEmpty: false,
-};
+const TYPE = 'envoy.extensions.filters.http.health_check.v3.HealthCheck';
 const CLUSTERS = clustersOf({ half: [2, 1], empty: [0, 0] });
 
-function run(changes: Partial<HealthCheckFilterConfig> = {}, path = '/healthz'): FilterRun {
-  const config: HealthCheckFilterConfig = {
-    passThrough: false,
-    cacheMs: 0,
-    minHealthy: [],
-    headers: [PATH],
+function run(changes: { readonly [field: string]: unknown } = {}, path = '/healthz'): FilterRun {
+  const config = filterConfig(TYPE, {
+    pass_through_mode: false,
+    headers: [{ name: ':path', string_match: { exact: '/healthz' } }],
     ...changes,
-  };
-  return new FilterRun([{ factory: HEALTH_CHECK, config: plain(config) }], {
-    head: head({}, path),
-    clusters: CLUSTERS,
   });
+  return new FilterRun([{ factory: HEALTH_CHECK, config }], { head: head({}, path), clusters: CLUSTERS });
 }
 
 function answer(status: number, fields: { readonly [name: string]: string } = {}): ResponseHead {
@@ -58,25 +46,18 @@ test('other requests pass and are none', () => {
 });
 
 test('clusters have to have enough endpoints', () => {
-  for (const [minHealthy, expected, counted] of [
-    [[{ cluster: 'half', percent: 50 }], 'local 200  health_check_ok_cluster_healthy', 'ok'],
+  for (const [percentages, expected, counted] of [
+    [{ half: { value: 50.9 } }, 'local 200  health_check_ok_cluster_healthy', 'ok'],
+    [{ half: { value: 51 } }, 'local 503  health_check_failed_cluster_unhealthy', 'failed_cluster_unhealthy'],
+    [{ empty: { value: 0 } }, 'local 200  health_check_ok_cluster_healthy', 'ok'],
+    [{ empty: { value: 1 } }, 'local 503  health_check_failed_cluster_empty', 'failed_cluster_empty'],
     [
-      [{ cluster: 'half', percent: 51 }],
-      'local 503  health_check_failed_cluster_unhealthy',
-      'failed_cluster_unhealthy',
-    ],
-    [[{ cluster: 'empty', percent: 0 }], 'local 200  health_check_ok_cluster_healthy', 'ok'],
-    [[{ cluster: 'empty', percent: 1 }], 'local 503  health_check_failed_cluster_empty', 'failed_cluster_empty'],
-    [
-      [
-        { cluster: 'half', percent: 10 },
-        { cluster: 'nowhere', percent: 0 },
-      ],
+      { half: { value: 10 }, nowhere: { value: 0 } },
       'local 503  health_check_failed_no_cluster_found',
       'failed_cluster_not_found',
     ],
   ] as const) {
-    const it = run({ minHealthy });
+    const it = run({ cluster_min_healthy_percentages: percentages });
     it.request();
     assert.equal(it.toDownstream[0], expected);
     assert.deepEqual([stat(it, counted), stat(it, 'request_total')], [1, 1]);
@@ -85,7 +66,7 @@ test('clusters have to have enough endpoints', () => {
 });
 
 test('a server that is to fail its checks says so to everybody', () => {
-  const check = run({ passThrough: true });
+  const check = run({ pass_through_mode: true });
   check.failHealth(true);
   check.request();
   assert.equal(check.toDownstream[0], 'local 503  health_check_failed');
@@ -102,7 +83,7 @@ test('a server that is to fail its checks says so to everybody', () => {
 });
 
 test('the answer of the upstream stands until its time is over', () => {
-  const it = run({ passThrough: true, cacheMs: 1000 });
+  const it = run({ pass_through_mode: true, cache_time: '1s' });
   it.advance(900);
   const first = it.again();
   first.request();
@@ -119,7 +100,7 @@ test('the answer of the upstream stands until its time is over', () => {
 });
 
 test('a check is not traced', () => {
-  const it = run({ passThrough: true });
+  const it = run({ pass_through_mode: true });
   it.info.trace = {
     traceId: 'a',
     spanId: 'b',
@@ -129,4 +110,11 @@ test('a check is not traced', () => {
   };
   it.request();
   assert.equal(it.info.trace, undefined);
+});
+
+test('an answer is kept only where there is one of the upstream', () => {
+  assert.deepEqual(refusedFilter(TYPE, { pass_through_mode: false, cache_time: '1s' }), [
+    'typed_config.cache_time: cache_time_ms must not be set when path_through_mode is disabled',
+  ]);
+  assert.equal(refusedFilter(TYPE, {}).length, 1);
 });
