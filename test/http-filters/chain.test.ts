@@ -270,3 +270,59 @@ test('a filter reads the most specific word of the routes, or all from the gener
   assert.deepEqual(callbacks?.perRouteConfig(), { of: 'route' });
   assert.deepEqual(callbacks?.perRouteConfigs(), [{ of: 'virtual host' }, { of: 'route' }]);
 });
+
+test('filters on the source’s side of one that wants no more are told so, the others are not', () => {
+  const given: FilterCallbacks[] = [];
+  const told: string[] = [];
+  const watches = (name: string) =>
+    filter((callbacks) => {
+      given.push(callbacks);
+      return {
+        onRequestBlocked: (blocked) => {
+          told.push(`${name} request ${blocked}`);
+        },
+        onResponseBlocked: (blocked) => {
+          told.push(`${name} response ${blocked}`);
+        },
+      };
+    });
+  const it = run([watches('one'), watches('two'), watches('three')]);
+  given[1]?.pauseRequest();
+  given[1]?.pauseRequest();
+  given[1]?.resumeRequest();
+  assert.deepEqual([told.splice(0), it.requestPauses], [['one request true'], 1]);
+  it.chain.pauseRequest();
+  it.chain.resumeRequest();
+  assert.deepEqual(told.splice(0), [
+    'three request true',
+    'two request true',
+    'three request false',
+    'two request false',
+  ]);
+  given[1]?.resumeRequest();
+  assert.deepEqual([told.splice(0), it.requestPauses], [['one request false'], 0]);
+  given[0]?.resumeRequest();
+  assert.equal(it.requestPauses, 0);
+  given[1]?.pauseResponse();
+  given[1]?.resumeResponse();
+  assert.deepEqual(told, ['three response true', 'three response false']);
+});
+
+test('a filter is told of a gate that is full, and of the room behind it', () => {
+  const given: FilterCallbacks[] = [];
+  const told: boolean[] = [];
+  const adds = filter(() => ({
+    onRequestBlocked: (blocked) => {
+      told.push(blocked);
+    },
+  }));
+  const holds = filter((callbacks) => {
+    given.push(callbacks);
+    return { onRequestHead: () => STOP_AND_WATERMARK, onRequestData: () => STOP_AND_WATERMARK };
+  });
+  const it = run([adds, holds], { limitBytes: 3 });
+  it.request(undefined, 'abcd', 'e');
+  assert.deepEqual(told, [true]);
+  given[0]?.continueRequest();
+  assert.deepEqual(told, [true, false]);
+});

@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib';
+import { brotliCompressSync, constants, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { COMPRESSOR } from '../../proxy/filters/http/compressor/compressor.ts';
 import { DECOMPRESSOR } from '../../proxy/filters/http/decompressor/decompressor.ts';
 import { stageMemory } from '../../proxy/http/coding-stage.ts';
 import type { ResponseHead } from '../../proxy/http/headers.ts';
 import { ResponseFlag } from '../../proxy/http/stream-info.ts';
-import type { DecompressorConfig, DecompressorLibrary } from '../../xds-client/model/filters/compression.ts';
+import type {
+  CompressorConfig,
+  DecompressorConfig,
+  DecompressorLibrary,
+} from '../../xds-client/model/filters/compression.ts';
 import { plain } from '../../xds-client/model/plain.ts';
 import { head, headers } from '../observe/stream-info.ts';
 import { until } from '../upstream/support.ts';
-import { ended, GUNZIP, UNBROTLI, UNZSTD } from './coded.ts';
+import { ended, GUNZIP, GZIP, UNBROTLI, UNZSTD } from './coded.ts';
 import { FilterRun } from './support.ts';
 
 const DIRECTION = { enabled: true, ignoreNoTransform: false };
@@ -145,4 +151,34 @@ test('of several codings the last is taken off, by each filter its own', async (
   assert.deepEqual(it.responseBody, TEXT);
   assert.equal(it.responseHead?.headers.has('content-encoding'), false);
   it.end();
+});
+
+test('what is decompressed waits for a compressor behind it, however much comes of little', async () => {
+  // Repeats that the decompressor's window holds and the compressor's does not: much of little, and all of it work.
+  const block = randomBytes(16 * 1024);
+  const mebibyte = gzipSync(Buffer.concat(new Array<Buffer>(64).fill(block)));
+  const compressor: CompressorConfig = {
+    name: 'out',
+    library: { ...GZIP, level: 9, windowBits: 9 },
+    request: { enabled: false, minLength: 0, contentTypes: [] },
+    response: { enabled: true, minLength: 0, contentTypes: [], disableOnEtag: false, removeAcceptEncoding: false },
+    responseStats: true,
+    chooseFirst: false,
+  };
+  const out = { factory: COMPRESSOR, config: plain(compressor) };
+  const it = new FilterRun([out, setup()], { head: head({ 'accept-encoding': 'gzip' }, '/p') });
+  it.request();
+  it.chain.sendHead(coded('gzip'), false);
+  for (let i = 0; i < 2; i++) it.chain.sendData(mebibyte, i === 1);
+  let most = 0;
+  await until(() => {
+    const taken = it.stat('http.test.compressor.out.gzip.response.total_uncompressed_bytes');
+    const given = it.stat('http.test.compressor.out.gzip.response.total_compressed_bytes');
+    most = Math.max(most, taken - given);
+    return it.toDownstream.at(-1)?.startsWith('trailers') === true;
+  }, 'the response has ended');
+  assert.equal(gunzipSync(it.responseBody).length, 2 << 20);
+  assert.ok(most < 256 * 1024, `${most} bytes were held`);
+  it.end();
+  assert.equal(stageMemory(), 0);
 });

@@ -10,6 +10,7 @@ import type { ResetReason } from '../../http/stream.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
 import { type FilterCallbacks, type FilterStatus, type HttpFilter, type HttpFilterInstance, STOP } from './contract.ts';
 import { Lane, type LanePort } from './lane.ts';
+import { GATE, Pauses } from './pauses.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from './stream-ends.ts';
 
 /** One filter of a connection manager's chain. `name` is the key of its per-route configuration. */
@@ -70,12 +71,9 @@ export class ChainRun implements RequestSink, ResponseSink {
   /** A local reply is under way: the request stops where it stands. */
   replying = false;
   over = false;
-  /** How many want no more of the response. */
-  private responsePauses = 0;
-  /** How many pauses of the request are the filters' own. */
-  private requestPauses = 0;
-  private responseBlocked = false;
-  private requestBlocked = false;
+  /** Without the router's pauses of the request: those make it `full`. */
+  private requestPauses: Pauses | undefined = undefined;
+  private responsePauses: Pauses | undefined = undefined;
 
   constructor(owner: ChainOwner, filters: readonly ChainFilter[], limitBytes: number, terminal: MakeTerminal) {
     this.owner = owner;
@@ -101,8 +99,8 @@ export class ChainRun implements RequestSink, ResponseSink {
 
   onDownstreamDrain(): void {
     this.response.onDrain();
-    this.tellBlocked(false);
-    if (this.responsePauses === 0) this.terminal.onDownstreamDrain();
+    if (!this.over) this.responsePauses?.setFull(false);
+    if (!this.isResponsePaused()) this.terminal.onDownstreamDrain();
   }
 
   onDestroy(): void {
@@ -131,11 +129,11 @@ export class ChainRun implements RequestSink, ResponseSink {
   }
 
   sendHead(head: ResponseHead, end: boolean): boolean {
-    return this.response.onHead(head, end) && this.responsePauses === 0;
+    return this.response.onHead(head, end) && !this.isResponsePaused();
   }
 
   sendData(chunk: Buffer, end: boolean): boolean {
-    return this.response.onData(chunk, end) && this.responsePauses === 0;
+    return this.response.onData(chunk, end) && !this.isResponsePaused();
   }
 
   sendTrailers(trailers: HeaderMap): void {
@@ -155,7 +153,7 @@ export class ChainRun implements RequestSink, ResponseSink {
   }
 
   restart(response: ResponseHead, body: readonly Buffer[], trailers: HeaderMap | undefined): void {
-    for (; this.requestPauses > 0; this.requestPauses--) this.owner.resumeRequest();
+    this.giveUpRequestPauses();
     this.owner.restart(response, body, trailers);
   }
 
@@ -182,36 +180,58 @@ export class ChainRun implements RequestSink, ResponseSink {
     this.replying = true;
     this.request.clear();
     this.response.clear();
-    for (; this.requestPauses > 0; this.requestPauses--) this.owner.resumeRequest();
+    this.giveUpRequestPauses();
     this.terminal.onDestroy();
+  }
+
+  private giveUpRequestPauses(): void {
+    for (let left = this.requestPauses?.count ?? 0; left > 0; left--) this.owner.resumeRequest();
+    this.requestPauses = undefined;
   }
 
   /** The sink of responses says whether it is full. */
   noteResponse(writable: boolean): boolean {
-    if (!writable) this.tellBlocked(true);
+    if (!writable && !this.over) this.pausesOfResponse().setFull(true);
     return writable;
   }
 
-  pauseResponse(): void {
-    this.responsePauses++;
+  private isResponsePaused(): boolean {
+    return this.responsePauses !== undefined && this.responsePauses.count > 0;
   }
 
-  resumeResponse(): void {
-    if (this.responsePauses === 0) return;
-    this.responsePauses--;
-    if (this.responsePauses === 0 && !this.responseBlocked && !this.over) this.terminal.onDownstreamDrain();
+  private pausesOfResponse(): Pauses {
+    this.responsePauses ??= new Pauses(this.places.length, false, (index, blocked) =>
+      this.places[index]?.filter.onResponseBlocked?.(blocked),
+    );
+    return this.responsePauses;
   }
 
-  pauseOwnRequest(): void {
+  private pausesOfRequest(): Pauses {
+    this.requestPauses ??= new Pauses(this.places.length, true, (index, blocked) =>
+      this.places[index]?.filter.onRequestBlocked?.(blocked),
+    );
+    return this.requestPauses;
+  }
+
+  /** `index`: the filter's, or `GATE`. */
+  pauseResponse(index: number): void {
+    if (!this.over) this.pausesOfResponse().pause(index);
+  }
+
+  resumeResponse(index: number): void {
+    const pauses = this.responsePauses;
+    if (this.over || pauses?.resume(index) !== true) return;
+    if (pauses.count === 0 && !pauses.full) this.terminal.onDownstreamDrain();
+  }
+
+  pauseOwnRequest(index: number): void {
     if (this.over || this.replying) return;
-    this.requestPauses++;
+    this.pausesOfRequest().pause(index);
     this.owner.pauseRequest();
   }
 
-  resumeOwnRequest(): void {
-    if (this.requestPauses === 0) return;
-    this.requestPauses--;
-    this.owner.resumeRequest();
+  resumeOwnRequest(index: number): void {
+    if (this.requestPauses?.resume(index) === true) this.owner.resumeRequest();
   }
 
   resetStream(reason: ResetReason): void {
@@ -226,23 +246,12 @@ export class ChainRun implements RequestSink, ResponseSink {
   /** The router's: the upstream is full. */
   pauseRequest(): void {
     this.owner.pauseRequest();
-    if (this.requestBlocked) return;
-    this.requestBlocked = true;
-    for (const { filter } of this.places) filter.onRequestBlocked?.(true);
+    if (!this.over && !this.replying) this.pausesOfRequest().setFull(true);
   }
 
   resumeRequest(): void {
-    if (this.requestBlocked) {
-      this.requestBlocked = false;
-      for (const { filter } of this.places) filter.onRequestBlocked?.(false);
-    }
+    if (!this.over) this.requestPauses?.setFull(false);
     this.owner.resumeRequest();
-  }
-
-  private tellBlocked(blocked: boolean): void {
-    if (this.responseBlocked === blocked || this.over) return;
-    this.responseBlocked = blocked;
-    for (const { filter } of this.places) filter.onResponseBlocked?.(blocked);
   }
 }
 
@@ -301,11 +310,11 @@ class RequestPort implements LanePort<RequestHead> {
   }
 
   pauseSource(): void {
-    this.run.pauseOwnRequest();
+    this.run.pauseOwnRequest(GATE);
   }
 
   resumeSource(): void {
-    this.run.resumeOwnRequest();
+    this.run.resumeOwnRequest(GATE);
   }
 }
 
@@ -366,11 +375,11 @@ class ResponsePort implements LanePort<ResponseHead> {
   }
 
   pauseSource(): void {
-    this.run.pauseResponse();
+    this.run.pauseResponse(GATE);
   }
 
   resumeSource(): void {
-    this.run.resumeResponse();
+    this.run.resumeResponse(GATE);
   }
 }
 
@@ -419,19 +428,19 @@ class Place implements FilterCallbacks {
   }
 
   pauseRequest(): void {
-    this.run.pauseOwnRequest();
+    this.run.pauseOwnRequest(this.index);
   }
 
   resumeRequest(): void {
-    this.run.resumeOwnRequest();
+    this.run.resumeOwnRequest(this.index);
   }
 
   pauseResponse(): void {
-    this.run.pauseResponse();
+    this.run.pauseResponse(this.index);
   }
 
   resumeResponse(): void {
-    this.run.resumeResponse();
+    this.run.resumeResponse(this.index);
   }
 
   sendLocalReply(

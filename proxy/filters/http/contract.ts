@@ -43,7 +43,7 @@ export interface HttpFilter {
   onResponseHead?(head: ResponseHead, end: boolean): FilterStatus;
   onResponseData?(chunk: Buffer, end: boolean): FilterStatus;
   onResponseTrailers?(trailers: HeaderMap): FilterStatus;
-  /** For filters that add data: the next stage cannot take more (`true`), or can again. */
+  /** For filters that add data: what is behind it cannot take more or wants none (`true`), or does again. */
   onRequestBlocked?(blocked: boolean): void;
   onResponseBlocked?(blocked: boolean): void;
   /** The stream is over, however it ended; `info` is complete. Release timers; call nothing. */
