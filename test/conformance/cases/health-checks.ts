@@ -12,6 +12,9 @@ const hex = (text: string) => ({ text: Buffer.from(text).toString('hex') });
 const endpoint = (upstream: string, health_check_config?: object) => ({
   endpoint: { address: loopback(`{{${upstream}}}`), ...(health_check_config && { health_check_config }) },
 });
+const named = (upstream: string) => ({
+  endpoint: { address: { socket_address: { address: 'localhost', port_value: `{{${upstream}}}` } } },
+});
 /** A cluster that is checked once, of priorities of endpoints. */
 const checked = (
   name: string,
@@ -75,6 +78,16 @@ const CLUSTERS = {
   body: checked('body', [['well', 'named']], { http_health_check: { path: '/', receive: [hex('we'), hex('ll')] } }),
   service: checked('service', [['well', 'named']], {
     http_health_check: { path: '/', service_name_matcher: { prefix: 'pay' } },
+  }),
+  'strict-dns': checked('strict-dns', [[named('ill')]], HEALTHZ, {
+    type: 'STRICT_DNS',
+    dns_lookup_family: 'V4_ONLY',
+    common_lb_config: { ignore_new_hosts_until_first_hc: true },
+  }),
+  'logical-dns': checked('logical-dns', [[named('ill')]], HEALTHZ, {
+    type: 'LOGICAL_DNS',
+    dns_lookup_family: 'V4_ONLY',
+    ...NO_PANIC,
   }),
   leaves: checked('leaves', [['gone']], HEALTHZ, NO_PANIC),
   'leaves-others': checked('leaves-others', [['gone'], ['well']]),
@@ -157,6 +170,8 @@ export const suite: Suite = {
       client: [get('/leaves-others'), { ...get('/leaves-others'), send: [150, ...get('/leaves-others').send] }],
       upstreams: { gone: [reply(500, 'gone', { 'x-envoy-immediate-health-check-fail': '' })] },
     },
+    asks('an endpoint by its name', 'strict-dns', 1),
+    asks('one endpoint by its name', 'logical-dns', 1),
     asks('an endpoint that does not answer', 'silent', 1),
     asks('other statuses may be good', 'statuses', 1),
     asks('the body tells', 'body'),
