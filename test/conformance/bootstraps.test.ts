@@ -16,6 +16,20 @@ const routes = (...list: readonly object[]) => good({ routes: list });
 const manager = (more: object) => good({ manager: more });
 const cluster = (more: object) => good({ clusters: { a: { endpoints: [], ...more } } });
 const chains = (...list: readonly object[]) => good({ listener: { filter_chains: list } });
+const CHECK = { timeout: '1s', interval: '1s', unhealthy_threshold: 1, healthy_threshold: 1 };
+const checks = (probe: object, more: object = {}) => cluster({ health_checks: [{ ...CHECK, ...probe }], ...more });
+const httpCheck = (more: object) => checks({ http_health_check: { path: '/', ...more } });
+const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const protocol = (options: object) => ({
+  typed_extension_protocol_options: { [OPTIONS]: { '@type': typeUrl(OPTIONS), ...options } },
+});
+const asked = (health_check_config: object) =>
+  cluster({
+    load_assignment: {
+      cluster_name: 'a',
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback(1), health_check_config } }] }],
+    },
+  });
 const filters = [httpManager('x', { routes: [ROUTE] })];
 
 interface Row {
@@ -244,6 +258,102 @@ const ROWS: { readonly [name: string]: Row } = {
         cds_config: { ads: {}, resource_api_version: 'V3' },
       },
     },
+    taken: false,
+  },
+  'a health check of nothing': { bootstrap: checks({}), taken: false },
+  'a health check without a timeout': {
+    bootstrap: checks({ tcp_health_check: {}, timeout: undefined }),
+    taken: false,
+    says: /timeout/,
+  },
+  'a health check without a pause': { bootstrap: checks({ tcp_health_check: {}, interval: '0s' }), taken: false },
+  'a health check without a threshold': {
+    bootstrap: checks({ tcp_health_check: {}, healthy_threshold: undefined }),
+    taken: false,
+    says: /healthy_threshold/,
+  },
+  'a health check with thresholds of 0': {
+    bootstrap: checks({ tcp_health_check: {}, healthy_threshold: 0, unhealthy_threshold: 0 }),
+    taken: true,
+  },
+  'a health check with a jitter below 0': {
+    bootstrap: checks({ tcp_health_check: {}, interval_jitter: '-1s' }),
+    taken: false,
+  },
+  'a gRPC health check in HTTP/1.1': { bootstrap: checks({ grpc_health_check: {} }), taken: false, says: /HTTP\/2/ },
+  'a gRPC health check in HTTP/2': {
+    bootstrap: checks({ grpc_health_check: {} }, protocol({ explicit_http_config: { http2_protocol_options: {} } })),
+    taken: true,
+  },
+  'a gRPC health check where ALPN chooses': {
+    bootstrap: checks(
+      { grpc_health_check: {} },
+      {
+        ...protocol({ auto_config: {} }),
+        transport_socket: {
+          name: 'tls',
+          typed_config: {
+            '@type': typeUrl('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'),
+            common_tls_context: {},
+          },
+        },
+      },
+    ),
+    taken: true,
+  },
+  'a gRPC health check as the caller speaks': {
+    bootstrap: checks(
+      { grpc_health_check: {} },
+      protocol({ use_downstream_protocol_config: { http2_protocol_options: {} } }),
+    ),
+    taken: true,
+  },
+  'an HTTP health check without a path': { bootstrap: httpCheck({ path: '' }), taken: false, says: /path/ },
+  'an HTTP health check by CONNECT': { bootstrap: httpCheck({ method: 'CONNECT' }), taken: false, says: /method/ },
+  'an HTTP health check with a body for GET': {
+    bootstrap: httpCheck({ send: { text: '00' } }),
+    taken: false,
+    says: /method 'GET'/,
+  },
+  'an HTTP health check with a body': { bootstrap: httpCheck({ method: 'PUT', send: { text: '00' } }), taken: true },
+  'an HTTP health check with statuses back to front': {
+    bootstrap: httpCheck({ expected_statuses: [{ start: 300, end: 200 }] }),
+    taken: false,
+    says: /start < end/,
+  },
+  'an HTTP health check with statuses below 100': {
+    bootstrap: httpCheck({ retriable_statuses: [{ start: 99, end: 200 }] }),
+    taken: false,
+    says: /start >= 100/,
+  },
+  'an HTTP health check with a host of its own header': {
+    bootstrap: httpCheck({ request_headers_to_add: [{ header: { key: 'host', value: 'x' } }] }),
+    taken: false,
+    says: /may not be modified/,
+  },
+  'an HTTP health check with a time in a header': {
+    bootstrap: httpCheck({ request_headers_to_add: [{ header: { key: 'x', value: '%START_TIME%' } }] }),
+    taken: true,
+    differs: 'there is no request to take values from',
+  },
+  'a TCP health check with half a byte': {
+    bootstrap: checks({ tcp_health_check: { send: { text: 'abc' } } }),
+    taken: false,
+    says: /invalid hex string 'abc'/,
+  },
+  'a TCP health check that wants nothing of a payload': {
+    bootstrap: checks({ tcp_health_check: { receive: [{ text: '' }] } }),
+    taken: false,
+  },
+  'health asked for at another port': { bootstrap: asked({ port_value: 8080, hostname: 'h' }), taken: true },
+  'health asked for at a port beyond 65535': { bootstrap: asked({ port_value: 65536 }), taken: false },
+  'health asked for at another address': { bootstrap: asked({ address: loopback(2) }), taken: true },
+  'health asked for at another address and port': {
+    bootstrap: asked({ address: loopback(2), port_value: 8080 }),
+    taken: true,
+  },
+  'health asked for at a name': {
+    bootstrap: asked({ address: { socket_address: { address: 'host.test', port_value: 1 } } }),
     taken: false,
   },
   'TLS without a certificate': {

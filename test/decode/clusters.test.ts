@@ -249,6 +249,8 @@ test('an endpoint says where its health is asked for', () => {
     config({ address: { socket_address: { address: '10.0.0.9', port_value: 1 } }, disable_active_health_check: true }),
     { host: '10.0.0.9', port: 1, hostname: '', disabled: true },
   );
+  const both = { address: { socket_address: { address: '10.0.0.9', port_value: 1 } }, port_value: 2 };
+  assert.deepEqual(config(both), { host: '10.0.0.9', port: 2, hostname: '', disabled: false });
 });
 
 test('events of health checks are left aside with a warning', () => {

@@ -116,13 +116,12 @@ export function decodeEndpointCheck(
   return inside(endpoint, 'health_check_config', ctx, (config) => {
     const address = inside(config, 'address', ctx, (value) => decodeAddress(value, ctx));
     const port = number(config, 'port_value');
-    // As Envoy: the address replaces both.
     const host = address?.kind === 'socket' ? address.host : undefined;
     if (host !== undefined && isIP(host) === 0) ctx.error(`malformed IP address: ${host}`, 'address');
-    if (address !== undefined && port !== 0) ctx.error('port_value and address are mutually exclusive', 'port_value');
+    const own = address?.kind === 'socket' ? address.port : undefined;
     return {
       host,
-      port: address?.kind === 'socket' ? address.port : port === 0 ? undefined : port,
+      port: port === 0 ? own : port,
       hostname: text(config, 'hostname'),
       disabled: flag(config, 'disable_active_health_check'),
     };
@@ -203,6 +202,7 @@ const OK: readonly StatusRange[] = [{ start: 200, end: 201 }];
 function decodeHttp(probe: MessageObject, ctx: DecodeContext): HttpProbe {
   const named = word(probe, 'method', 'METHOD_UNSPECIFIED');
   const method = named === 'METHOD_UNSPECIFIED' ? 'GET' : named;
+  if (method === 'CONNECT') ctx.error('CONNECT asks nobody how they are', 'method');
   const send = inside(probe, 'send', ctx, (payload) => decodePayload(payload, ctx));
   if (send !== undefined && send !== '' && !WITH_BODY.has(method)) {
     ctx.error(
