@@ -7,6 +7,7 @@ import {
   type MessageJson,
   type ServiceJson,
 } from './descriptor-file.ts';
+import { NEWER, withNewer } from './newer.ts';
 
 export interface Field {
   readonly name: string;
@@ -60,7 +61,9 @@ function own<T>(table: { readonly [name: string]: T }, name: string): T | undefi
 }
 
 export function messageJson(name: string): MessageJson | undefined {
-  return own(descriptorFile().messages, name);
+  const packaged = own(descriptorFile().messages, name);
+  const newer = own(NEWER, name);
+  return newer === undefined ? packaged : withNewer(packaged, newer);
 }
 
 export function enumJson(name: string): EnumJson | undefined {

@@ -94,7 +94,7 @@ export function decodeHeaderMatches(of: MessageObject | undefined, field: string
   return each(of, field, ctx, (matcher) => decodeHeaderMatch(matcher, ctx));
 }
 
-const APPEND_ACTIONS: { readonly [action: string]: HeaderAppendAction } = {
+export const APPEND_ACTIONS: { readonly [action: string]: HeaderAppendAction } = {
   APPEND_IF_EXISTS_OR_ADD: 'append-or-add',
   ADD_IF_ABSENT: 'add-if-absent',
   OVERWRITE_IF_EXISTS_OR_ADD: 'overwrite-or-add',

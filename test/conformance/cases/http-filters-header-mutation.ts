@@ -1,6 +1,7 @@
 import {
   accessLog,
   countedApart,
+  type Difference,
   http,
   httpOptions,
   LOG_FORMAT,
@@ -9,13 +10,17 @@ import {
   typeUrl,
 } from '../harness/case.ts';
 import { get, http2, on, post } from '../harness/client.ts';
-import { request } from '../harness/http2-client.ts';
+import { data, headers, request } from '../harness/http2-client.ts';
 import { reply } from '../harness/upstream.ts';
 
 const NAME = 'envoy.filters.http.header_mutation';
 const HTTP = 'envoy.extensions.filters.http.header_mutation.v3';
 const append = (key: string, value: string, append_action?: string, more: object = {}) => ({
   append: { header: { key, value }, ...(append_action === undefined ? {} : { append_action }), ...more },
+});
+const removeOnMatch = (key_matcher: object) => ({ remove_on_match: { key_matcher } });
+const query = (key: string, value: string, action?: string) => ({
+  append: { record: { key, value }, ...(action === undefined ? {} : { action }) },
 });
 const filter = (mutations: object, more: object = {}) => ({
   name: NAME,
@@ -42,6 +47,9 @@ const own = {
     append('x-gone', '1'),
     { remove: 'x-gone' },
     { remove: 'X-Old' },
+    removeOnMatch({ prefix: 'x-secret-' }),
+    removeOnMatch({ exact: 'X-Cased', ignore_case: true }),
+    removeOnMatch({ safe_regex: { regex: 'x-[0-9]+' } }),
     append('x-path', '%REQ(:PATH)%'),
     append('x-seen', '%REQ(x-made)%'),
     append('x-none', '%REQ(x-nothing)%'),
@@ -57,6 +65,7 @@ const own = {
     append('server', 'mine', 'OVERWRITE_IF_EXISTS'),
     append('x-details', '%RESPONSE_CODE_DETAILS%'),
     { remove: 'x-inside' },
+    removeOnMatch({ prefix: 'x-secret-' }),
   ],
 };
 const SENT = {
@@ -71,6 +80,30 @@ const SENT = {
   'x-17': '1',
   'x-17a': '1',
 };
+const BYTES: Difference = {
+  why: 'a parameter that no step touches keeps its bytes',
+  at: {
+    'upstreams.a[0].*': { envoy: '*', tollway: '*' },
+    'accessLog[0].*': { envoy: '*', tollway: '*' },
+  },
+};
+const queries = {
+  query_parameter_mutations: [
+    query('add', 'one'),
+    query('absent', 'new', 'ADD_IF_ABSENT'),
+    query('exists', 'new', 'OVERWRITE_IF_EXISTS'),
+    query('over', 'a b&c=%REQ(x-v)%', 'OVERWRITE_IF_EXISTS_OR_ADD'),
+    { remove: 'gone' },
+  ],
+};
+const trailers = {
+  request_trailers_mutations: [append('x-added', '%REQ(x-v)%'), { remove: 'x-gone' }],
+  response_trailers_mutations: [
+    append('x-added', '%RESPONSE_CODE%'),
+    { remove: 'x-gone' },
+    append('x-seen', '%TRAILER(x-there)%'),
+  ],
+};
 const routes = [
   {
     match: { prefix: '/weighted' },
@@ -81,6 +114,14 @@ const routes = [
   },
   { match: { prefix: '/level' }, route: { cluster: 'a' }, ...here(level('route')) },
   { match: { prefix: '/direct' }, direct_response: { status: 200 }, ...here(level('route')) },
+  { name: 'queries', match: { prefix: '/query' }, route: { cluster: 'a' }, ...here(queries) },
+  {
+    name: 'emptied',
+    match: { prefix: '/emptied' },
+    route: { cluster: 'a' },
+    ...here({ query_parameter_mutations: [{ remove: 'gone' }, { remove: 'a b' }] }),
+  },
+  { match: { prefix: '/trailers' }, route: { cluster: 'two' }, ...here(trailers) },
   { match: { prefix: '/two' }, route: { cluster: 'two' } },
   { match: { prefix: '/redirect' }, redirect: { path_redirect: '/x' } },
   { match: { prefix: '/refused' }, route: { cluster: 'refused' } },
@@ -135,6 +176,57 @@ export const suite: Suite = {
     { name: 'a redirect', client: get('/redirect') },
     { name: 'a refused connection', client: get('/refused'), upstreams: { refused: 'refuse-connections' as const } },
     { name: 'levels, the most specific last', client: on('most-specific', get('/weighted')) },
+    ...[
+      '/query',
+      '/query?',
+      '/query?add=zero&absent=old&exists=old&over=old&gone=1',
+      '/query?z=1&add=zero&a=2&add=more&gone=1&gone=2&Z=3',
+      '/query?exists=1&exists=2&y=a+b&empty=&bare&=noname&bad=%zz&half=%2',
+      "/query?over=1&a=2&over=3&s=/:@!$'()*,;~-._&q=a=b",
+      '/query?a&&b&',
+      '/emptied?gone=1',
+      '/emptied?gone=1&z=2&a=1',
+      '/emptied?a%20b=1&c=2',
+    ].map((path) => ({ name: `query ${path}`, client: get(path, { 'x-v': 'v/1' }) })),
+    ...['/query?x=%20%41', '/query?amp=1%262=3', '/query?u=%E2%82%AC', '/query?%61dd=2'].map((path) => ({
+      name: `query ${path}`,
+      client: get(path, { 'x-v': 'v/1' }),
+      differs: BYTES,
+    })),
+    {
+      name: 'trailers',
+      client: http2([
+        headers(
+          1,
+          [
+            [':method', 'POST'],
+            [':scheme', 'http'],
+            [':path', '/trailers'],
+            [':authority', 'conformance.test'],
+            ['x-v', 'v'],
+          ],
+          false,
+        ),
+        data(1, 'x', false),
+        headers(
+          1,
+          [
+            ['x-gone', '1'],
+            ['x-there', '2'],
+          ],
+          true,
+        ),
+      ]),
+      upstreams: {
+        two: [
+          {
+            do: 'send' as const,
+            bytes:
+              'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-gone: 1\r\nx-there: 2\r\n\r\n',
+          },
+        ],
+      },
+    },
     { name: 'without a length', client: on('no-length', post('/rest', 'body')) },
     { name: 'from HTTP/2 to HTTP/2', client: http2([request(1, 'GET', '/two', SENT)]) },
   ],

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs';
+import { NEWER } from '../../../protos/newer.ts';
 
 const require = createRequire(import.meta.url);
 const DEPS = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
@@ -53,8 +54,19 @@ interface Rules {
   sensitive: string[];
 }
 
-function rulesOf(type: protobuf.Type): Rules {
+/** The constraints of what the packaged protos do not have yet. */
+function addNewer(name: string, made: Rules): void {
+  const newer = NEWER[name];
+  for (const [field, rules] of Object.entries(newer?.rules ?? {})) {
+    if (Object.keys(rules).length > 0) made.fields[field] = rules;
+    else delete made.fields[field];
+  }
+  for (const { oneof, fields } of made.required) fields.push(...(newer?.oneofs?.[oneof]?.oneof ?? []));
+}
+
+function rulesOf(type: protobuf.Type | undefined): Rules {
   const made: Rules = { fields: {}, required: [], sensitive: [] };
+  if (type === undefined) return made;
   for (const field of type.fieldsArray) {
     const rules = option(field, '(validate.rules)');
     if (rules !== undefined) made.fields[field.name] = rules;
@@ -72,11 +84,12 @@ function rulesOf(type: protobuf.Type): Rules {
 export function generateRules(types: readonly string[]): string {
   const root = new protobuf.Root();
   root.resolvePath = resolve;
-  root.loadSync([...new Set(types.map(fileOf))], { keepCase: true });
+  const packaged = types.filter((type) => NEWER[type]?.whole !== true);
+  root.loadSync([...new Set(packaged.map(fileOf))], { keepCase: true });
   const out: { [type: string]: Rules } = {};
   for (const name of [...types].sort()) {
-    const type = root.lookupType(name);
-    const rules = rulesOf(type);
+    const rules = rulesOf(NEWER[name]?.whole === true ? undefined : root.lookupType(name));
+    addNewer(name, rules);
     if (Object.keys(rules.fields).length + rules.required.length + rules.sensitive.length > 0) out[name] = rules;
   }
   return `${JSON.stringify(out)}\n`;

@@ -1,5 +1,5 @@
 /**
- * Changes headers on their way: first as the filter says, then as every place of the route says, from the weighted cluster
+ * Changes headers, trailers and query parameters on their way: first as the filter says, then as every place of the route says, from the weighted cluster
  * to the table (`most_specific_header_mutations_wins`: the other way round). The route stays the one that was matched.
  */
 import type { Json } from '../../../../xds-client/model/common.ts';
@@ -9,7 +9,7 @@ import type {
   MutationLists,
 } from '../../../../xds-client/model/filters/header-mutation.ts';
 import { fromPlain } from '../../../../xds-client/model/plain.ts';
-import type { RequestHead, ResponseHead } from '../../../http/headers.ts';
+import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers.ts';
 import {
   CONTINUE,
   type FilterCallbacks,
@@ -17,15 +17,25 @@ import {
   type HttpFilter,
   type HttpFilterFactory,
 } from '../contract.ts';
+import { compileQuery, type QueryChanges } from './query.ts';
 import { type Change, compileStep } from './steps.ts';
 
 interface Mutations {
   readonly request: readonly Change[];
+  readonly query: QueryChanges | undefined;
   readonly response: readonly Change[];
+  readonly requestTrailers: readonly Change[];
+  readonly responseTrailers: readonly Change[];
 }
 
-function compileMutations({ request, response }: MutationLists): Mutations {
-  return { request: request.map(compileStep), response: response.map(compileStep) };
+function compileMutations(lists: MutationLists): Mutations {
+  return {
+    request: lists.request.map(compileStep),
+    query: lists.query.length === 0 ? undefined : compileQuery(lists.query),
+    response: lists.response.map(compileStep),
+    requestTrailers: lists.requestTrailers.map(compileStep),
+    responseTrailers: lists.responseTrailers.map(compileStep),
+  };
 }
 
 /** Of one filter configuration, with what its routes say, compiled once each. */
@@ -72,13 +82,34 @@ class HeaderMutationFilter implements HttpFilter {
 
   onRequestHead(head: RequestHead): FilterStatus {
     const { info } = this.callbacks;
-    for (const { request } of this.here()) for (const change of request) change(head.headers, info);
+    for (const { request, query } of this.here()) {
+      for (const change of request) change(head.headers, info);
+      if (query !== undefined && head.path !== '') {
+        head.path = query(head.path, info);
+        // No rewrite: as in Envoy, the request is one to that path from here on.
+        info.originalPath = head.path;
+      }
+    }
     return CONTINUE;
   }
 
   onResponseHead(head: ResponseHead): FilterStatus {
     const { info } = this.callbacks;
     for (const { response } of this.here()) for (const change of response) change(head.headers, info);
+    return CONTINUE;
+  }
+
+  onRequestTrailers(trailers: HeaderMap): FilterStatus {
+    const { info } = this.callbacks;
+    for (const { requestTrailers } of this.here()) for (const change of requestTrailers) change(trailers, info);
+    return CONTINUE;
+  }
+
+  onResponseTrailers(trailers: HeaderMap): FilterStatus {
+    const { info } = this.callbacks;
+    // For the operators that read them.
+    info.responseTrailers = trailers;
+    for (const { responseTrailers } of this.here()) for (const change of responseTrailers) change(trailers, info);
     return CONTINUE;
   }
 

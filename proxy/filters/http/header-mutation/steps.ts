@@ -5,6 +5,7 @@ import type { HeaderMap } from '../../../http/headers.ts';
 import type { StreamInfo } from '../../../http/stream-info.ts';
 import { compileValue } from '../../../observe/access-log/header-value.ts';
 import { latin1 } from '../../../route/headers.ts';
+import { compileStringMatch, type StringTest } from '../../../route/string-match.ts';
 
 export type Change = (headers: HeaderMap, info: StreamInfo) => void;
 
@@ -15,6 +16,10 @@ export function compileStep(step: HeaderStep): Change {
       headers.remove(name);
     };
   }
+  if (step.kind === 'remove-matching') {
+    const matches = compileStringMatch(step.name);
+    return (headers) => removeMatching(headers, matches);
+  }
   const { name, action, keepEmptyValue } = step.header;
   const constant = latin1(step.header.value);
   const format = step.header.value.includes('%') ? compileValue(step.header.value) : undefined;
@@ -22,6 +27,15 @@ export function compileStep(step: HeaderStep): Change {
     const value = format === undefined ? constant : format(info);
     if (value !== '' || keepEmptyValue) write(headers, name, value, action);
   };
+}
+
+/** Fields alone: what routing depends on is none of them. */
+function removeMatching(headers: HeaderMap, matches: StringTest): void {
+  const { names } = headers;
+  for (let i = names.length - 1; i >= 0; i--) {
+    const name = names[i];
+    if (name !== undefined && matches(name)) headers.remove(name);
+  }
 }
 
 function write(headers: HeaderMap, name: string, value: string, action: HeaderAppendAction): void {
