@@ -247,6 +247,7 @@ test('local replies change as they are mapped', async () => {
   const { proxy } = await start({
     manager: {
       localReply: {
+        contentType: undefined,
         bodyFormat: { kind: 'text', text: '%LOCAL_REPLY_BODY% (%RESPONSE_CODE%)', omitEmptyValues: false },
         mappers: [
           {

@@ -158,6 +158,7 @@ function decodeLocalReply(config: MessageObject, ctx: DecodeContext): HttpConnec
       (mapper) => mapper !== undefined,
     ),
     bodyFormat: inside(config, 'body_format', ctx, (format) => decodeFormat(format, ctx)),
+    contentType: textOrNone(message(config, 'body_format'), 'content_type'),
   };
 }
 

@@ -155,7 +155,12 @@ export interface HttpConnectionManager {
   readonly stripTrailingHostDot: boolean;
   readonly upgrades: readonly UpgradeConfig[];
   readonly localReply:
-    | { readonly mappers: readonly LocalReplyMapper[]; readonly bodyFormat: LogFormat | undefined }
+    | {
+        readonly mappers: readonly LocalReplyMapper[];
+        readonly bodyFormat: LogFormat | undefined;
+        /** Of `bodyFormat`; `undefined`: by its kind. */
+        readonly contentType: string | undefined;
+      }
     | undefined;
   readonly streamErrorOnInvalidHttpMessage: boolean;
   readonly appendXForwardedPort: boolean;

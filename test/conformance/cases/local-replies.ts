@@ -1,10 +1,24 @@
-import { http, type Suite } from '../harness/case.ts';
+import { type Case, type Difference, http, type Suite } from '../harness/case.ts';
 import { get, on } from '../harness/client.ts';
 import { reply } from '../harness/upstream.ts';
 
 const equals = (value: number) => ({
   status_code_filter: { comparison: { op: 'EQ', value: { default_value: value, runtime_key: 'reply' } } },
 });
+
+/** A mapper that makes a reply a 204 leaves Envoy with a body that no client reads as one. */
+const without = (kind: string, method = 'GET'): { readonly differs?: Difference } =>
+  kind !== 'status'
+    ? {}
+    : {
+        differs: {
+          why: 'a 204 has no body and no length (RFC 9110 §15.3.5)',
+          at: {
+            'client[0].responses[0].headers.*': { envoy: '*', tollway: '*' },
+            ...(method === 'HEAD' ? {} : { 'client[0].rest': { envoy: '*', tollway: '' } }),
+          },
+        },
+      };
 
 /** How the proxy's own answers are shaped, and the rules of TLS that make some of them. */
 export const suite: Suite = {
@@ -77,6 +91,67 @@ export const suite: Suite = {
           ],
         },
       },
+      'more-mapped': {
+        local_reply_config: {
+          mappers: [
+            {
+              filter: { header_filter: { header: { name: 'x-kind', string_match: { exact: 'json' } } } },
+              body_format_override: {
+                json_format: {
+                  was: '%LOCAL_REPLY_BODY%',
+                  code: '%RESPONSE_CODE%',
+                  flags: '%RESPONSE_FLAGS%',
+                  nothing: '%REQ(X-NOTHING)%',
+                },
+              },
+            },
+            {
+              filter: { header_filter: { header: { name: 'x-kind', string_match: { exact: 'typed' } } } },
+              body_format_override: {
+                json_format: { was: '%LOCAL_REPLY_BODY%' },
+                content_type: 'application/problem+json; charset=UTF-8',
+              },
+            },
+            {
+              filter: { header_filter: { header: { name: 'x-kind', string_match: { exact: 'empty' } } } },
+              body: { inline_string: '' },
+              body_format_override: { text_format_source: { inline_string: '' } },
+            },
+            {
+              filter: { header_filter: { header: { name: 'x-kind', string_match: { exact: 'status' } } } },
+              status_code: 204,
+            },
+            {
+              filter: { header_filter: { header: { name: 'x-kind', string_match: { exact: 'headers' } } } },
+              headers_to_add: [
+                { header: { key: 'x-two', value: '1' } },
+                { header: { key: 'x-two', value: '2' } },
+                { header: { key: 'content-type', value: 'text/x' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' },
+                { header: { key: 'server', value: 'mine' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' },
+                { header: { key: 'x-details', value: '%RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%' } },
+              ],
+            },
+            {
+              filter: {
+                and_filter: {
+                  filters: [equals(418), { header_filter: { header: { name: 'x-kind', present_match: true } } }],
+                },
+              },
+              body: { inline_string: 'both' },
+            },
+            {
+              filter: {
+                duration_filter: { comparison: { op: 'GE', value: { default_value: 100000, runtime_key: 'd' } } },
+              },
+              body: { inline_string: 'never' },
+            },
+          ],
+          body_format: {
+            text_format_source: { inline_string: '[%LOCAL_REPLY_BODY%|%RESPONSE_CODE%|%REQ(:METHOD)%|%PROTOCOL%]\n' },
+            content_type: 'text/x-own',
+          },
+        },
+      },
       json: {
         local_reply_config: {
           body_format: {
@@ -97,6 +172,34 @@ export const suite: Suite = {
     { name: 'a response flag', client: on('mapped', get('/refused')), upstreams: { refused: 'refuse-connections' } },
     { name: 'HEAD', client: on('mapped', get('/nowhere', {}, 'HEAD')) },
     { name: 'JSON', client: on('json', get('/nowhere')) },
+    ...['json', 'typed', 'empty', 'status', 'headers', 'other'].flatMap((kind): Case[] => [
+      {
+        name: `no route, mapped: ${kind}`,
+        client: on('more-mapped', get('/nowhere', { 'x-kind': kind })),
+        ...without(kind),
+      },
+      {
+        name: `a direct response, mapped: ${kind}`,
+        client: on('more-mapped', get('/teapot', { 'x-kind': kind })),
+        ...without(kind),
+      },
+      {
+        name: `HEAD, mapped: ${kind}`,
+        client: on('more-mapped', get('/teapot', { 'x-kind': kind }, 'HEAD')),
+        ...without(kind, 'HEAD'),
+      },
+      {
+        name: `gRPC, mapped: ${kind}`,
+        client: on('more-mapped', get('/teapot', { 'x-kind': kind, 'content-type': 'application/grpc' }, 'POST')),
+      },
+      {
+        name: `a refused connection, mapped: ${kind}`,
+        client: on('more-mapped', get('/refused', { 'x-kind': kind })),
+        ...without(kind),
+        upstreams: { refused: 'refuse-connections' as const },
+      },
+    ]),
+    { name: 'a bad request, mapped', client: on('more-mapped', { send: ['GET / HTTP/1.1\r\n\r\n'] }) },
     {
       name: 'JSON of a refused connection',
       client: on('json', get('/refused')),

@@ -74,6 +74,20 @@ const listeners = [
   tls('set-optional', downstreamTls(tlsContext('server', {})), xfcc('SANITIZE_SET')),
   tls('always', mutual(), xfcc('ALWAYS_FORWARD_ONLY')),
   tls('sanitize', mutual(), xfcc('SANITIZE')),
+  tls('forward-optional', downstreamTls(tlsContext('server', {})), xfcc('FORWARD_ONLY')),
+  tls('append-optional', downstreamTls(tlsContext('server', {})), xfcc('APPEND_FORWARD')),
+  tls('always-optional', downstreamTls(tlsContext('server', {})), xfcc('ALWAYS_FORWARD_ONLY')),
+  ...['subject', 'cert', 'chain', 'dns', 'uri'].map((detail) =>
+    tls(`set-${detail}`, mutual(), {
+      forward_client_cert_details: 'SANITIZE_SET',
+      set_current_client_cert_details: { [detail]: true },
+    }),
+  ),
+  tls('set-nothing', mutual(), { forward_client_cert_details: 'SANITIZE_SET' }),
+  tls('append-all', mutual(), {
+    forward_client_cert_details: 'APPEND_FORWARD',
+    set_current_client_cert_details: { subject: true, cert: true, chain: true, dns: true, uri: true },
+  }),
   {
     name: 'choice',
     address: loopback(0),
@@ -249,6 +263,25 @@ export const suite: Suite = {
       name: `forwarded certificate: ${name}`,
       client: on(name, over(OWN, get('/', FORWARDED))),
     })),
+    ...['set-subject', 'set-cert', 'set-chain', 'set-dns', 'set-uri', 'set-nothing', 'append-all'].map((name) => ({
+      name: `forwarded certificate: ${name}`,
+      client: on(name, over(OWN, get('/', FORWARDED))),
+    })),
+    ...['forward-optional', 'append-optional', 'always-optional'].map((name) => ({
+      name: `forwarded certificate without one: ${name}`,
+      client: on(name, over({}, get('/', FORWARDED))),
+    })),
+    {
+      name: 'forwarded certificate: two fields',
+      client: on(
+        'append',
+        over(OWN, {
+          send: [
+            'GET / HTTP/1.1\r\nhost: x.test\r\nx-forwarded-client-cert: By=a\r\nx-forwarded-client-cert: By=b\r\n\r\n',
+          ],
+        }),
+      ),
+    },
     { name: 'forwarded certificate: append to none', client: on('append', over(OWN, get('/'))) },
     {
       name: 'forwarded certificate: set, but none was presented',

@@ -35,7 +35,7 @@ export class LocalReplies {
   constructor(config: HttpConnectionManager['localReply'], tools: FilterTools) {
     this.mappers = config === undefined ? [] : config.mappers.map((mapper) => compileMapper(mapper, tools));
     this.format = compileBody(config?.bodyFormat);
-    this.contentType = contentTypeOf(config?.bodyFormat);
+    this.contentType = config?.contentType ?? contentTypeOf(config?.bodyFormat);
   }
 
   /**
