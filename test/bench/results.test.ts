@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { HalfOfEnvoy } from '../../bench/load/lib/measure.ts';
 import { judgeGoal, markdown, type RowResult, withTable } from '../../bench/load/lib/results.ts';
 
 function row(tollway: readonly number[], envoy: readonly number[], refused?: string): RowResult {
@@ -53,5 +54,16 @@ describe('what the bench makes of its figures', () => {
     assert.match(twice, /\| b \|/);
     assert.doesNotMatch(twice, /\| a \|/);
     assert.throws(() => withTable('no marks', '| a |'), /lacks the marks/);
+  });
+});
+
+describe('a rate that Envoy settles', () => {
+  it('is half of what saturated it first, for every peer and round', () => {
+    const half = new HalfOfEnvoy();
+    half.saturated('tollway', 50_000);
+    assert.equal(half.rate, undefined);
+    half.saturated('envoy', 25_001);
+    half.saturated('envoy', 9_000);
+    assert.equal(half.rate, 12_501);
   });
 });
