@@ -132,6 +132,7 @@ export class App {
       broadcast: (message) => this.pool.broadcast(message),
       stats: this.stats,
       checkFlags: (cluster, address) => this.health.flagsOf(cluster, address),
+      later: (callback) => setImmediate(callback),
     });
     this.health = new ClusterHealth({
       directory: () => this.directory,

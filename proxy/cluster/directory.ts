@@ -23,6 +23,8 @@ export interface DirectoryOptions {
   readonly stats: StatsStore;
   /** What active health checks say of an endpoint (`ACTIVE_CHECK_FLAGS`), by `addressText`. */
   readonly checkFlags?: (cluster: string, address: string) => number;
+  /** Runs what many changes of health have in common once for all of them; at once by default. */
+  readonly later?: (callback: () => void) => void;
 }
 
 /** Holds the models that the configuration holds too: text of its own for each cluster would weigh more than both. */
@@ -38,6 +40,8 @@ interface Entry {
   healthChanged: boolean;
   /** A connection for requests was made in the cluster. */
   hasTraffic: boolean;
+  /** Slots by address, made for the first endpoint that is asked for since the assignment. */
+  index: ReadonlyMap<string, number> | undefined;
 }
 
 /** A cluster for the admin pages. */
@@ -54,6 +58,8 @@ export class ClusterDirectory {
   private readonly options: DirectoryOptions;
   private readonly cells: SharedCells;
   private readonly entries = new Map<string, Entry>();
+  /** By cluster: slots that failed, of a message that is about to be sent. */
+  private readonly changedHealth = new Map<string, number[]>();
 
   constructor(options: DirectoryOptions) {
     this.options = options;
@@ -114,6 +120,7 @@ export class ClusterDirectory {
     // While the old ones are there to be looked at.
     this.noteTraffic(entry);
     entry.endpointSlots = order;
+    entry.index = undefined;
     for (const [key, slot] of slots) this.setFlags(slot, this.options.checkFlags?.(name, key) ?? 0);
     this.options.broadcast({ type: 'endpoints', cluster: name, json: JSON.stringify(assignment), slots: order });
     for (const [key, slot] of previous) {
@@ -127,8 +134,10 @@ export class ClusterDirectory {
   /** Active health checks say something new of an endpoint. `failed`: it was healthy until now. */
   setCheckFlags(name: string, address: string, flags: number, failed: boolean): void {
     const entry = this.entries.get(name);
-    const slot = entry === undefined ? undefined : slotsByAddress(entry).get(address);
-    if (entry === undefined || slot === undefined || !this.setFlags(slot, flags)) return;
+    if (entry === undefined) return;
+    entry.index ??= slotsByAddress(entry);
+    const slot = entry.index.get(address);
+    if (slot === undefined || !this.setFlags(slot, flags)) return;
     this.healthChanged(name, entry, failed ? [slot] : []);
   }
 
@@ -179,6 +188,21 @@ export class ClusterDirectory {
 
   private healthChanged(name: string, entry: Entry, failed: readonly number[]): void {
     entry.healthChanged = true;
+    const waiting = this.changedHealth.get(name);
+    if (waiting !== undefined) {
+      waiting.push(...failed);
+      return;
+    }
+    this.changedHealth.set(name, [...failed]);
+    const { later } = this.options;
+    if (later === undefined) this.tellHealth(name);
+    else later(() => this.tellHealth(name));
+  }
+
+  /** One message, however many endpoints of the cluster changed: each makes the workers choose anew. */
+  private tellHealth(name: string): void {
+    const failed = this.changedHealth.get(name) ?? [];
+    this.changedHealth.delete(name);
     this.options.broadcast({ type: 'endpoint-health', cluster: name, failed });
   }
 
@@ -233,6 +257,7 @@ export class ClusterDirectory {
       breakers: new BreakerGauges(this.options.stats, prefix, cluster.thresholds),
       healthChanged: false,
       hasTraffic: false,
+      index: undefined,
     };
     this.entries.set(cluster.name, entry);
     return entry;

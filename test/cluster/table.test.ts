@@ -22,6 +22,7 @@ const anywhere: LoadBalancerContext = {
 function setUp(
   workers = 1,
   checkFlags?: (cluster: string, address: string) => number,
+  later?: (callback: () => void) => void,
 ): {
   directory: ClusterDirectory;
   tables: WorkerClusterTable[];
@@ -48,6 +49,7 @@ function setUp(
     },
     stats,
     ...(checkFlags === undefined ? {} : { checkFlags }),
+    ...(later === undefined ? {} : { later }),
   });
   return { directory, tables, stats, sent };
 }
@@ -254,6 +256,21 @@ test('endpoints come with the health that their checks give them', () => {
   flags.clear();
   directory.setAssignment('payment', assignment('payment', [first, second]));
   assert.deepEqual(chosen(tables[0]), ['10.0.0.1:80', '10.0.0.2:80']);
+});
+
+test('many changes of health at a time are one message', () => {
+  const waiting: (() => void)[] = [];
+  const { directory, sent } = setUp(1, undefined, (callback) => waiting.push(callback));
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [first, second]));
+  const before = sent.length;
+  directory.setCheckFlags('payment', '10.0.0.1:80', FAILED, true);
+  directory.setCheckFlags('payment', '10.0.0.2:80', FAILED, true);
+  directory.setCheckFlags('payment', '10.0.0.2:80', FAILED, true);
+  for (const callback of waiting.splice(0)) callback();
+  assert.deepEqual(sent.slice(before), [{ type: 'endpoint-health', cluster: 'payment', failed: [1, 2] }]);
+  directory.setCheckFlags('payment', '10.0.0.1:80', 0, false);
+  assert.equal(waiting.length, 1);
 });
 
 test('what outlier detection says stays when health checks say something', () => {

@@ -233,6 +233,8 @@ test('a gRPC health check asks for a service by its name', () => {
   });
 });
 
+const OTHER = { kind: 'socket', host: '10.0.0.9', port: 1 };
+
 test('an endpoint says where its health is asked for', () => {
   const config = (health_check_config: object) => {
     const at = { address: { socket_address: { address: '10.0.0.1', port_value: 80 } }, health_check_config };
@@ -240,17 +242,17 @@ test('an endpoint says where its health is asked for', () => {
     return discovery.kind === 'static' ? discovery.localities[0]?.endpoints[0]?.healthCheck : undefined;
   };
   assert.deepEqual(config({ port_value: 8086, hostname: 'h' }), {
-    host: undefined,
+    address: undefined,
     port: 8086,
     hostname: 'h',
     disabled: false,
   });
   assert.deepEqual(
     config({ address: { socket_address: { address: '10.0.0.9', port_value: 1 } }, disable_active_health_check: true }),
-    { host: '10.0.0.9', port: 1, hostname: '', disabled: true },
+    { address: OTHER, port: undefined, hostname: '', disabled: true },
   );
   const both = { address: { socket_address: { address: '10.0.0.9', port_value: 1 } }, port_value: 2 };
-  assert.deepEqual(config(both), { host: '10.0.0.9', port: 2, hostname: '', disabled: false });
+  assert.deepEqual(config(both), { address: OTHER, port: 2, hostname: '', disabled: false });
 });
 
 test('events of health checks are left aside with a warning', () => {

@@ -116,12 +116,12 @@ export function decodeEndpointCheck(
   return inside(endpoint, 'health_check_config', ctx, (config) => {
     const address = inside(config, 'address', ctx, (value) => decodeAddress(value, ctx));
     const port = number(config, 'port_value');
-    const host = address?.kind === 'socket' ? address.host : undefined;
-    if (host !== undefined && isIP(host) === 0) ctx.error(`malformed IP address: ${host}`, 'address');
-    const own = address?.kind === 'socket' ? address.port : undefined;
+    if (address?.kind === 'socket' && isIP(address.host) === 0) {
+      ctx.error(`malformed IP address: ${address.host}`, 'address');
+    }
     return {
-      host,
-      port: port === 0 ? own : port,
+      address,
+      port: port === 0 ? undefined : port,
       hostname: text(config, 'hostname'),
       disabled: flag(config, 'disable_active_health_check'),
     };

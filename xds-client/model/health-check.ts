@@ -1,5 +1,5 @@
 /** How a cluster's endpoints are asked whether they are well (envoy.config.core.v3.HealthCheck), defaults filled in. */
-import type { HeaderToAdd, Json, StringMatch } from './common.ts';
+import type { Address, HeaderToAdd, Json, StringMatch } from './common.ts';
 
 export interface HealthCheck {
   readonly timeoutMs: number;
@@ -81,7 +81,8 @@ export interface StatusRange {
 /** envoy Endpoint.HealthCheckConfig. */
 export interface EndpointHealthCheck {
   /** Instead of the endpoint's own. */
-  readonly host: string | undefined;
+  readonly address: Address | undefined;
+  /** Instead of the address's. */
   readonly port: number | undefined;
   /** For the authority. */
   readonly hostname: string;

@@ -16,9 +16,9 @@ import type { CheckResult, CheckTarget, DialEvents, Dialed } from './contract.ts
 
 /** The endpoint's address, with what its `health_check_config` says instead. */
 export function checkAddress({ address, healthCheck }: Endpoint): Address {
-  if (healthCheck === undefined || address.kind === 'pipe') return address;
-  const { host, port } = healthCheck;
-  return { kind: 'socket', host: host ?? address.host, port: port ?? address.port };
+  const asked = healthCheck?.address ?? address;
+  const port = healthCheck?.port;
+  return port === undefined || asked.kind === 'pipe' ? asked : { ...asked, port };
 }
 
 /** TLS contexts of one cluster's checks: one a transport socket, with the sessions that it keeps. */

@@ -60,7 +60,7 @@ test('HTTP: host, headers and body are what the configuration says, and the endp
     headersToRemove: ['user-agent'],
   });
   assert.deepEqual(await checkerTo(t, port, { probe }).ask(), SUCCESS);
-  const own = { host: undefined, port: undefined, hostname: 'own', disabled: false };
+  const own = { address: undefined, port: undefined, hostname: 'own', disabled: false };
   assert.deepEqual(await checkerTo(t, port, { probe }, own).ask(), SUCCESS);
   const rest = { 'content-length': '11', 'x-share': '5%' };
   assert.deepEqual(seen, [

@@ -131,7 +131,7 @@ test('health that changes is told of, and counted', async (t) => {
 
 test('an endpoint whose checks are turned off counts as healthy and keeps nobody waiting', async (t) => {
   const { checks, round, timers } = setUp(t);
-  const own = { host: undefined, port: undefined, hostname: '', disabled: true };
+  const own = { address: undefined, port: undefined, hostname: '', disabled: true };
   checks.warm(checked(), of({ ...endpoint('10.0.0.1', 80), healthCheck: own }));
   assert.deepEqual(await round(0), []);
   assert.equal(checks.flagsOf('pay', '10.0.0.1:80'), 0);
@@ -143,7 +143,7 @@ test('an endpoint is asked where its configuration says', async (t) => {
   const one = await service(t);
   const { address } = one.endpoint;
   assert.ok(address.kind === 'socket');
-  const own = { host: '127.0.0.1', port: address.port, hostname: '', disabled: false };
+  const own = { address: { ...address, port: 1 }, port: address.port, hostname: '', disabled: false };
   checks.serve(checked(), of({ ...endpoint('10.0.0.1', 80), healthCheck: own }));
   assert.deepEqual(await round(1), ['pay 0']);
   assert.equal(checks.flagsOf('pay', '10.0.0.1:80'), 0);
