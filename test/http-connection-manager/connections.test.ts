@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
 import { CONTINUE, STOP } from '../../proxy/filters/http/contract.ts';
 import type { TlsInfo } from '../../proxy/http/connection-info.ts';
+import { HeaderMap } from '../../proxy/http/headers.ts';
 import { decisionRecord } from '../../proxy/observe/decision-record.ts';
 import { until } from '../upstream/support.ts';
 import {
@@ -362,6 +363,24 @@ test('more than a held request may be is 413', async () => {
   assert.equal((await client.reply()).status, 413);
   assert.equal(upstream.requests.length, 0);
   assert.deepEqual(ends(proxy), [['-', 'request_payload_too_large']]);
+  assert.equal(proxy.stat('http.in.downstream_rq_too_large'), 1);
+});
+
+test('more of a held response than may be is 500', async () => {
+  const whole: HttpFilterFactory = {
+    name: 'whole',
+    typeUrl: 'whole',
+    build: () => ({
+      create: () => ({
+        onResponseHead: (_head, end) => (end ? CONTINUE : STOP),
+        onResponseData: (_chunk, end) => (end ? CONTINUE : STOP),
+      }),
+    }),
+  };
+  const { proxy } = await start(withFilters(whole), () => response(200, 'x'.repeat(2_000_000)));
+  assert.equal((await send(proxy.port, get('/'))).status, 500);
+  assert.deepEqual(ends(proxy), [['-', 'response_payload_too_large']]);
+  assert.equal(proxy.stat('http.in.rs_too_large'), 1);
 });
 
 test('a filter answers, and every filter sees the answer go out', async () => {
@@ -383,6 +402,37 @@ test('a filter answers, and every filter sees the answer go out', async () => {
   assert.deepEqual([reply.status, reply.body, reply.headers['x-denied']], [403, 'no', '1']);
   assert.deepEqual(seen, ['a head', 'a response 403', 'a destroyed']);
   assert.equal(upstream.requests.length, 0);
+});
+
+test('a filter answers with a response of its own, and the connection goes on', async () => {
+  const seen: string[] = [];
+  const own: HttpFilterFactory = {
+    name: 'own',
+    typeUrl: 'own',
+    build: () => ({
+      create: (callbacks) => ({
+        onRequestHead({ path }) {
+          if (path !== '/own') return CONTINUE;
+          callbacks.sendResponse({ status: 202, headers: new HeaderMap() }, 'own_response');
+          return STOP;
+        },
+      }),
+    }),
+  };
+  const { proxy, upstream } = await start(withFilters(watching('a', seen), own));
+  const client = new Client(proxy.port);
+  opened.push(client);
+  client.write(get('/own') + get('/'));
+  const reply = await client.reply();
+  assert.deepEqual([reply.status, reply.body, reply.headers['content-length']], [202, '', '0']);
+  assert.equal((await client.reply()).status, 200);
+  assert.deepEqual(seen.slice(0, 3), ['a head', 'a response 202', 'a destroyed']);
+  assert.equal(upstream.requests.length, 1);
+  assert.deepEqual(ends(proxy), [
+    ['-', 'own_response'],
+    ['-', 'via_upstream'],
+  ]);
+  assert.deepEqual([proxy.log[0]?.cluster, proxy.log[0]?.response?.status], ['c', 202]);
 });
 
 test('a slow reader slows the upstream down, and gets everything', async () => {
