@@ -101,7 +101,6 @@ export class CallStats {
 
 /** The calls to one cluster. */
 class ClusterCalls {
-  readonly block: StatBlock;
   private readonly store: StatsStore;
   private readonly prefix: string;
   private readonly nameless: CallStats;
@@ -109,7 +108,6 @@ class ClusterCalls {
   private readonly methods = new Map<string, CallStats>();
 
   constructor(store: StatsStore, cluster: ClusterHandle) {
-    this.block = cluster.stats;
     this.store = store;
     this.prefix = `${statPrefix(cluster.config)}grpc.`;
     this.nameless = new CallStats(store, this.prefix);
@@ -161,7 +159,8 @@ class MethodNames {
 export class AllCalls {
   private readonly store: StatsStore;
   private readonly names: MethodNames;
-  private readonly clusters = new Map<string, ClusterCalls>();
+  /** By the cluster's own statistics, and gone with them. */
+  private readonly clusters = new WeakMap<StatBlock, ClusterCalls>();
 
   constructor(store: StatsStore, config: GrpcStatsConfig) {
     this.store = store;
@@ -170,10 +169,10 @@ export class AllCalls {
 
   /** `undefined`: the path is not that of a method. A cluster that was replaced is counted afresh under the same names. */
   of(cluster: ClusterHandle, path: string): CallStats | undefined {
-    let calls = this.clusters.get(cluster.name);
-    if (calls === undefined || calls.block !== cluster.stats) {
+    let calls = this.clusters.get(cluster.stats);
+    if (calls === undefined) {
       calls = new ClusterCalls(this.store, cluster);
-      this.clusters.set(cluster.name, calls);
+      this.clusters.set(cluster.stats, calls);
     }
     return calls.of(path, this.names);
   }
