@@ -43,8 +43,8 @@ export class DataPlane {
   private readonly lines: LineQueue;
   private readonly spans: SpanQueue;
   private readonly secrets = new SecretTable();
-  private readonly routes = new RouteDirectory();
   private readonly runtime = new RuntimeValues();
+  private readonly routes = new RouteDirectory((key) => this.runtime.share(key));
   private readonly server: { healthFailing: boolean; readonly cluster: string };
   private readonly clusters: WorkerClusterTable;
   private readonly listeners: WorkerListeners;

@@ -15,8 +15,13 @@ interface QueryTest {
   readonly value: StringTest | undefined;
 }
 
+/** The runtime's shares, which take the place of configured ones, by key. */
+export type Shares = (key: string) => Pick<Fraction, 'numerator' | 'denominator'> | undefined;
+const NO_SHARES: Shares = () => undefined;
+
 export class RouteTest {
   private readonly config: RouteMatch;
+  private readonly shares: Shares;
   private readonly kind: number;
   private readonly value: string;
   private readonly ignoreCase: boolean;
@@ -25,8 +30,9 @@ export class RouteTest {
   private readonly query: readonly QueryTest[];
   private readonly plain: boolean;
 
-  constructor(config: RouteMatch) {
+  constructor(config: RouteMatch, shares: Shares = NO_SHARES) {
     this.config = config;
+    this.shares = shares;
     const { path } = config;
     this.kind = kindOf(path.kind);
     this.ignoreCase = 'ignoreCase' in path && path.ignoreCase;
@@ -89,7 +95,7 @@ export class RouteTest {
     random: number,
   ): HeaderTest | QueryTest | string | undefined {
     const { fraction, grpc, tls: wanted } = this.config;
-    if (fraction !== undefined && !inFraction(fraction, random)) return 'outside of the runtime fraction';
+    if (fraction !== undefined && !inFraction(fraction, random, this.shares)) return 'outside of the runtime fraction';
     if (grpc && !isGrpc(head)) return 'it is for gRPC';
     for (const header of this.headers) if (!header.matchesRequest(head)) return header;
     if (this.query.length > 0) {
@@ -123,8 +129,10 @@ function kindOf(kind: RouteMatch['path']['kind']): number {
 }
 
 /** Whether `random` (in [0, 1)) falls in the fraction. */
-export function inFraction(fraction: Fraction, random: number): boolean {
-  return random * fraction.denominator < fraction.numerator;
+function inFraction(fraction: Fraction, random: number, shares: Shares): boolean {
+  const said = fraction.runtimeKey === undefined ? undefined : shares(fraction.runtimeKey);
+  const { numerator, denominator } = said ?? fraction;
+  return random * denominator < numerator;
 }
 
 /** `application/grpc`, alone or with a `+suffix`. */

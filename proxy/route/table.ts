@@ -7,7 +7,7 @@ import type { Route, RouteConfiguration, VirtualHost } from '../../xds-client/mo
 import type { TlsInfo } from '../http/connection-info.ts';
 import type { RequestHead } from '../http/headers.ts';
 import { HeaderTest } from './header-match.ts';
-import { RouteTest, withoutQuery } from './match.ts';
+import { RouteTest, type Shares, withoutQuery } from './match.ts';
 
 /** A matched route with where it came from. One object a route, made at compile time: matching allocates nothing. */
 export class RouteDecision {
@@ -16,11 +16,11 @@ export class RouteDecision {
   readonly route: Route;
   readonly test: RouteTest;
 
-  constructor(config: RouteConfiguration, virtualHost: VirtualHost, route: Route) {
+  constructor(config: RouteConfiguration, virtualHost: VirtualHost, route: Route, shares?: Shares) {
     this.config = config;
     this.virtualHost = virtualHost;
     this.route = route;
-    this.test = new RouteTest(route.match);
+    this.test = new RouteTest(route.match, shares);
   }
 }
 
@@ -41,17 +41,21 @@ export interface Explanation {
 class CompiledHost {
   readonly virtualHost: VirtualHost;
   private readonly config: RouteConfiguration;
+  private readonly shares: Shares | undefined;
   private compiled: readonly RouteDecision[] | undefined = undefined;
   private clusters: readonly { readonly name: string; readonly tests: readonly HeaderTest[] }[] | undefined = undefined;
   private toHttps: RouteDecision | undefined = undefined;
 
-  constructor(config: RouteConfiguration, virtualHost: VirtualHost) {
+  constructor(config: RouteConfiguration, virtualHost: VirtualHost, shares: Shares | undefined) {
+    this.shares = shares;
     this.config = config;
     this.virtualHost = virtualHost;
   }
 
   get routes(): readonly RouteDecision[] {
-    this.compiled ??= this.virtualHost.routes.map((route) => new RouteDecision(this.config, this.virtualHost, route));
+    this.compiled ??= this.virtualHost.routes.map(
+      (route) => new RouteDecision(this.config, this.virtualHost, route, this.shares),
+    );
     return this.compiled;
   }
 
@@ -119,12 +123,12 @@ export class RouteTable {
   private readonly prefixes: readonly [number, ByText][];
   private fallback: CompiledHost | undefined = undefined;
 
-  constructor(config: RouteConfiguration) {
+  constructor(config: RouteConfiguration, shares?: Shares) {
     this.config = config;
     const suffixes = new Map<number, ByText>();
     const prefixes = new Map<number, ByText>();
     for (const virtualHost of config.virtualHosts) {
-      const host = new CompiledHost(config, virtualHost);
+      const host = new CompiledHost(config, virtualHost, shares);
       for (const written of virtualHost.domains) {
         const domain = written.toLowerCase();
         if (domain === '*') this.fallback ??= host;
@@ -198,8 +202,8 @@ export class RouteTable {
 }
 
 /** Compiles a route configuration; virtual hosts and patterns are compiled at their first use. */
-export function compileRoutes(config: RouteConfiguration): RouteTable {
-  return new RouteTable(config);
+export function compileRoutes(config: RouteConfiguration, shares?: Shares): RouteTable {
+  return new RouteTable(config, shares);
 }
 
 function insert(into: Map<number, ByText>, text: string, host: CompiledHost): void {

@@ -186,6 +186,19 @@ describe('routes', () => {
     assert.equal(matches(share, get('/'), 0.25), false);
   });
 
+  it('let the runtime say which share of requests they take', () => {
+    const share = { numerator: 100, denominator: 100, runtimeKey: 'canary' };
+    const config = configuration([virtualHost('v', ['*'], [route('canary', match('/', { fraction: share }))])]);
+    for (const [said, random, expected] of [
+      [undefined, 0.99, 'canary'],
+      [{ numerator: 5, denominator: 1000 }, 0.0049, 'canary'],
+      [{ numerator: 5, denominator: 1000 }, 0.005, undefined],
+    ] as const) {
+      const table = compileRoutes(config, (key) => (key === 'canary' ? said : undefined));
+      assert.equal(table.match(get('/'), undefined, random)?.route.name, expected);
+    }
+  });
+
   it('explain why earlier ones were passed over', () => {
     const routes = [
       route('card', match('/card')),

@@ -84,6 +84,18 @@ export const suite: Suite = {
         route: { cluster: 'a' },
       },
       {
+        match: { path: '/runtime-never', runtime_fraction: { default_value: { numerator: 100 }, runtime_key: 'none' } },
+        route: { cluster: 'a' },
+      },
+      {
+        match: { path: '/runtime-always', runtime_fraction: { default_value: {}, runtime_key: 'deep.whole' } },
+        route: { cluster: 'a' },
+      },
+      {
+        match: { path: '/runtime-percent', runtime_fraction: { default_value: {}, runtime_key: 'percent' } },
+        route: { cluster: 'a' },
+      },
+      {
         match: { path: '/always', runtime_fraction: { default_value: { numerator: 100 } } },
         route: { cluster: 'a' },
       },
@@ -124,6 +136,20 @@ export const suite: Suite = {
       ...Object.entries(MATCHES).map(([name, headers]) => matched(name, ...headers)),
       { match: { prefix: '/' }, route: { cluster: 'b' } },
     ],
+    more: {
+      layered_runtime: {
+        layers: [
+          {
+            name: 'static',
+            static_layer: {
+              none: 0,
+              percent: 100,
+              deep: { whole: { numerator: 10_000, denominator: 'TEN_THOUSAND' } },
+            },
+          },
+        ],
+      },
+    },
   }),
   cases: [
     ...[
@@ -140,6 +166,7 @@ export const suite: Suite = {
     ...[
       ...['/h/regex/pay/x?q=1', '/h/regex/', '/h/both/pay?q=1', '/case/x?Q=1', '/exact?q', '/EXACT', '/sep/arated'],
       ...['/sep/arated/x', '/sep/aratedx', '/re/abc?q=1', '/re/abcd', '/q?a=1&b', '/q?b=&a=1', '/q?a=1', '/q?a=%31&b'],
+      ...['/runtime-never', '/runtime-always', '/runtime-percent'],
       ...['/q?a=2&a=1&b', '/never', '/always', '/grpc', '/by-header', '/weighted-both', '/weighted-forwarded'],
     ].map((path) => ({ name: path, client: get(path) })),
     { name: 'gRPC', client: get('/grpc', { 'content-type': 'application/grpc+proto' }, 'POST') },

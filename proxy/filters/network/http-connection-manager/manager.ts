@@ -84,7 +84,10 @@ export class HttpManager implements NetworkFilterInstance, RequestRules {
     this.serverName = config.serverName ?? 'tollway';
     this.nodeAddress = dependencies.nodeAddress;
     this.bufferLimitBytes = listener.perConnectionBufferLimitBytes || DEFAULT_BUFFER_BYTES;
-    this.inlineRoutes = config.routes.kind === 'inline' ? compileRoutes(config.routes.config) : undefined;
+    this.inlineRoutes =
+      config.routes.kind === 'inline'
+        ? compileRoutes(config.routes.config, (key) => dependencies.runtime.share(key))
+        : undefined;
     this.routesName = config.routes.kind === 'inline' ? config.routes.config.name : config.routes.name;
     const enabled = config.httpFilters.filter((filter) => !filter.disabled);
     this.filters = this.buildFilters(config.httpFilters, prefix);
