@@ -54,23 +54,33 @@ export class Demo {
     process.kill(-(this.child.pid as number), signal);
   }
 
-  /** The first of the lines from `from` on that `wanted` accepts, now or later. Gives its number. */
+  /** The first of the lines from `from` on that `wanted` accepts, now or later. Gives its number. Asks once a line, in order. */
   async line(what: string, wanted: (line: string) => boolean, from = 0): Promise<number> {
-    const found = () => this.lines.findIndex((line, at) => at >= from && wanted(line));
-    if (found() >= 0) return found();
+    let next = from;
+    const accepted = (): boolean => {
+      for (; next < this.lines.length; next++) if (wanted(this.lines[next] as string)) return true;
+      return false;
+    };
+    if (accepted()) return next;
     await new Promise<void>((resolve, reject) => {
-      const fail = (why: string) => reject(new Error(`waited in vain for ${what}: ${why}\n${this.text}`));
-      const timer = setTimeout(() => fail(`${PATIENCE_MS} ms have passed`), PATIENCE_MS);
-      const look = (): void => {
-        if (found() < 0) return;
+      const end = (): void => {
         clearTimeout(timer);
         this.waiting.delete(look);
+      };
+      const fail = (why: string): void => {
+        end();
+        reject(new Error(`waited in vain for ${what}: ${why}\n${this.text}`));
+      };
+      const timer = setTimeout(() => fail(`${PATIENCE_MS} ms have passed`), PATIENCE_MS);
+      const look = (): void => {
+        if (!accepted()) return;
+        end();
         resolve();
       };
       this.waiting.add(look);
       void this.ended.then(() => fail('it has ended'));
     });
-    return found();
+    return next;
   }
 
   /** The first line of a second, from line `from` on, that `wanted` accepts. */
