@@ -16,17 +16,27 @@ const DENOMINATORS: ReadonlyMap<Json | undefined, number> = new Map<Json | undef
 export class RuntimeValues implements Runtime {
   private readonly numbers = new Map<string, number>();
   private readonly shares = new Map<string, Share>();
+  private readonly flags = new Map<string, boolean>();
 
   /** Takes the place of all values there were. */
   set(values: { readonly [key: string]: Json }): void {
     this.numbers.clear();
     this.shares.clear();
+    this.flags.clear();
     for (const [key, value] of Object.entries(values)) {
       const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
       if (typeof number === 'number' && !Number.isNaN(number)) this.numbers.set(key, number);
+      if (typeof value === 'boolean') this.flags.set(key, value);
       const share = shareOf(value);
       if (share !== undefined) this.shares.set(key, share);
     }
+  }
+
+  flag(key: string): boolean | undefined {
+    const flag = this.flags.get(key);
+    if (flag !== undefined) return flag;
+    const number = this.numbers.get(key);
+    return number === undefined ? undefined : number !== 0;
   }
 
   number(key: string): number | undefined {

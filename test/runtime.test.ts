@@ -25,6 +25,15 @@ test('numbers are numbers, also where they are written as text', () => {
   );
 });
 
+test('a flag is a boolean, or a number that is not 0; words are none', () => {
+  const runtime = new RuntimeValues();
+  runtime.set({ yes: true, no: false, one: 1, zero: 0, text: '1', word: 'true', share: { numerator: 1 } });
+  assert.deepEqual(
+    ['yes', 'no', 'one', 'zero', 'text', 'word', 'share', 'none'].map((key) => runtime.flag(key)),
+    [true, false, true, false, true, undefined, undefined, undefined],
+  );
+});
+
 test('a share is a fraction or a percentage', () => {
   const runtime = values();
   assert.deepEqual(

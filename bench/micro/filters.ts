@@ -88,7 +88,7 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
     counter: (full) => stats.counter(full),
     clusters: clusterTable(['a'], stats),
     timers: createTimers(),
-    runtime: { number: nothing, share: nothing },
+    runtime: { flag: nothing, number: nothing, share: nothing },
     server: { healthFailing: false, cluster: '' },
     now: () => 0,
     random: () => 0,

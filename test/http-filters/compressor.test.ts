@@ -13,14 +13,16 @@ import { BROTLI, ended, GZIP, ZSTD } from './coded.ts';
 import { filterConfig, refusedFilter, routeConfig } from './decoding.ts';
 import { FilterRun, type RunOptions } from './support.ts';
 
-const DIRECTION = { enabled: true, minLength: 30, contentTypes: ['text/plain'] };
+const ON = { value: true, key: undefined };
+const OFF = { value: false, key: undefined };
+const DIRECTION = { enabled: ON, minLength: 30, contentTypes: ['text/plain'] };
 const TEXT = 'a payment of 100, '.repeat(10);
 
 function config(changes: Partial<CompressorConfig> = {}): CompressorConfig {
   return {
     name: 'text',
     library: GZIP,
-    request: { ...DIRECTION, enabled: false },
+    request: { ...DIRECTION, enabled: OFF },
     response: { ...DIRECTION, disableOnEtag: false, removeAcceptEncoding: false },
     responseStats: true,
     chooseFirst: false,
@@ -174,6 +176,22 @@ test('bodies beyond the budget stay as they are, and are counted', () => {
   assert.equal(stageMemory(), 0);
 });
 
+test('the runtime switches a direction', () => {
+  const flagged = { ...DIRECTION, disableOnEtag: false, removeAcceptEncoding: false };
+  for (const [value, runtime, compressed] of [
+    [true, { 'pay.compress': false }, undefined],
+    [false, { 'pay.compress': true }, 'gzip'],
+    [false, {}, undefined],
+  ] as const) {
+    const response = { ...flagged, enabled: { value, key: 'pay.compress' } };
+    const it = run({ response }, { 'accept-encoding': 'gzip' }, { runtime });
+    it.request();
+    it.chain.sendHead(ok(), false);
+    assert.equal(it.responseHead?.headers.get('content-encoding'), compressed);
+    it.end();
+  }
+});
+
 test('the old form of the configuration counts responses without a direction', async () => {
   const it = run({ responseStats: false });
   it.request();
@@ -233,7 +251,7 @@ test('a configuration without a word compresses responses with Envoy’s default
   const decoded = fromPlain<CompressorConfig>(filterConfig(TYPE, named('gzip.compressor.v3.Gzip')));
   assert.deepEqual(decoded.library, GZIP);
   assert.deepEqual(
-    [decoded.name, decoded.request.enabled, decoded.response.enabled, decoded.response.minLength],
+    [decoded.name, decoded.request.enabled.value, decoded.response.enabled.value, decoded.response.minLength],
     ['text', false, true, 30],
   );
   assert.equal(decoded.response.contentTypes.includes('application/json'), true);

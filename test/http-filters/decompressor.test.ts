@@ -18,7 +18,9 @@ import { until } from '../upstream/support.ts';
 import { ended, GUNZIP, GZIP, UNBROTLI, UNZSTD } from './coded.ts';
 import { FilterRun } from './support.ts';
 
-const DIRECTION = { enabled: true, ignoreNoTransform: false };
+const ON = { value: true, key: undefined };
+const OFF = { value: false, key: undefined };
+const DIRECTION = { enabled: ON, ignoreNoTransform: false };
 const TEXT = Buffer.from('a payment of 100, '.repeat(10));
 
 function setup(changes: Partial<DecompressorConfig> = {}) {
@@ -120,7 +122,7 @@ test('what is of another coding, or must not change, passes as it is', () => {
     ['br', {}, {}],
     ['gzip, br', {}, {}],
     ['gzip', { 'cache-control': 'private, No-Transform' }, {}],
-    ['gzip', {}, { response: { ...DIRECTION, enabled: false } }],
+    ['gzip', {}, { response: { ...DIRECTION, enabled: OFF } }],
   ];
   for (const [coding, fields, changes] of keeps) {
     const it = run(changes);
@@ -133,7 +135,7 @@ test('what is of another coding, or must not change, passes as it is', () => {
 });
 
 test('no-transform is overlooked where the configuration says so', async () => {
-  const it = run({ response: { enabled: true, ignoreNoTransform: true } });
+  const it = run({ response: { enabled: ON, ignoreNoTransform: true } });
   it.request();
   it.respond(coded('gzip', { 'cache-control': 'no-transform' }), gzipSync(TEXT));
   await ended(it, 'response');
@@ -160,8 +162,8 @@ test('what is decompressed waits for a compressor behind it, however much comes 
   const compressor: CompressorConfig = {
     name: 'out',
     library: { ...GZIP, level: 9, windowBits: 9 },
-    request: { enabled: false, minLength: 0, contentTypes: [] },
-    response: { enabled: true, minLength: 0, contentTypes: [], disableOnEtag: false, removeAcceptEncoding: false },
+    request: { enabled: OFF, minLength: 0, contentTypes: [] },
+    response: { enabled: ON, minLength: 0, contentTypes: [], disableOnEtag: false, removeAcceptEncoding: false },
     responseStats: true,
     chooseFirst: false,
   };

@@ -1,7 +1,16 @@
 /** The parts that several resources share: addresses, data and config sources, gRPC services, metadata, fractions. */
 import { isIP } from 'node:net';
 import type { MessageObject } from '../../protos/index.ts';
-import type { Address, CidrRange, ConfigSource, DataSource, Fraction, GrpcService, Metadata } from '../model/common.ts';
+import type {
+  Address,
+  CidrRange,
+  ConfigSource,
+  DataSource,
+  Fraction,
+  GrpcService,
+  Metadata,
+  RuntimeFlag,
+} from '../model/common.ts';
 import { type DecodeContext, support } from './context.ts';
 import {
   bytes,
@@ -82,8 +91,7 @@ support(`${CORE}.GrpcService.EnvoyGrpc`, {
 support(`${CORE}.HeaderValue`, { acts: ['key', 'value', 'raw_value'] });
 support(`${CORE}.RuntimeFractionalPercent`, { acts: ['default_value', 'runtime_key'] });
 support(`${CORE}.RuntimeFeatureFlag`, {
-  acts: ['default_value'],
-  ignored: { runtime_key: 'the value stays as configured' },
+  acts: ['default_value', 'runtime_key'],
 });
 support('envoy.type.v3.FractionalPercent', { acts: ['numerator', 'denominator'] });
 support('envoy.type.v3.Percent', { acts: ['value'] });
@@ -108,8 +116,9 @@ export function requireIp(address: Address, hint: string, ctx: DecodeContext): v
 }
 
 /** A RuntimeFeatureFlag that switches something on: it is, unless the flag says otherwise. */
-export function decodeEnabled(of: MessageObject | undefined, field: string): boolean {
-  return wrappedFlag(message(of, field), 'default_value') ?? true;
+export function decodeEnabled(of: MessageObject | undefined, field: string): RuntimeFlag {
+  const flag = message(of, field);
+  return { value: wrappedFlag(flag, 'default_value') ?? true, key: textOrNone(flag, 'runtime_key') };
 }
 
 export function decodeCidr(range: MessageObject, ctx: DecodeContext): CidrRange {

@@ -49,6 +49,12 @@ export interface Fraction {
   readonly runtimeKey: string | undefined;
 }
 
+/** A switch: the runtime's value of the key where it has one, or `value`. */
+export interface RuntimeFlag {
+  readonly value: boolean;
+  readonly key: string | undefined;
+}
+
 /** What HeaderValueOption does to a name that is there already. */
 export type HeaderAppendAction = 'append-or-add' | 'add-if-absent' | 'overwrite-or-add' | 'overwrite-if-exists';
 

@@ -10,7 +10,7 @@
  * called, and costs nothing. Behind every filter stands a gate: what the filter lets through while the gate is shut waits
  * there in its order. Buffers follow the rule of proxy/http/stream.ts: valid until the callback returns.
  */
-import type { Json } from '../../../xds-client/model/common.ts';
+import type { Json, RuntimeFlag } from '../../../xds-client/model/common.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../http/headers.ts';
 import type { ResetReason } from '../../http/stream.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
@@ -129,9 +129,16 @@ export interface Share {
 
 /** The runtime (`layered_runtime`): values that take the place of configured ones, by key. */
 export interface Runtime {
+  /** A boolean, or whether a number is not 0. */
+  flag(key: string): boolean | undefined;
   number(key: string): number | undefined;
   /** A fraction, or a number of percent. */
   share(key: string): Share | undefined;
+}
+
+/** Whether a switch of a configuration is on. */
+export function isOn({ value, key }: RuntimeFlag, runtime: Runtime): boolean {
+  return key === undefined ? value : (runtime.flag(key) ?? value);
 }
 
 /** What a filter may know of the process. */

@@ -133,6 +133,7 @@ export const suite: Suite = {
       http_protocol_options: { enable_trailers: true },
       access_log: [accessLog({ json_format: { ...LOG_FORMAT, sent: '-' } })],
     },
+    more: { layered_runtime: { layers: [{ name: 'static', static_layer: { on: true, word: 'false' } }] } },
     filters: [compressor({})],
     variants: {
       both: {
@@ -148,6 +149,8 @@ export const suite: Suite = {
         }),
       ),
       switched: chain(compressor({ runtime_enabled: off })),
+      'by-runtime': chain(compressor({ runtime_enabled: { default_value: false, runtime_key: 'on' } })),
+      'by-word': chain(compressor({ runtime_enabled: { default_value: true, runtime_key: 'word' } })),
       strict: chain(
         compressor({
           content_length: 1000,
@@ -190,7 +193,9 @@ export const suite: Suite = {
     },
   }),
   statsDiffer: countedApart('other libraries compress to other lengths; Envoy’s HTTP/2 library', [
-    ...['ingress', 'old', 'switched'].map((name) => `http.${name}.compressor.text_gzip.gzip.total_compressed_bytes`),
+    ...['by-runtime', 'by-word', 'ingress', 'old', 'switched'].map(
+      (name) => `http.${name}.compressor.text_gzip.gzip.total_compressed_bytes`,
+    ),
     ...['both', 'first', 'last', 'strict', 'three', 'twice', 'typed'].map(
       (name) => `http.${name}.compressor.text_gzip.gzip.response.total_compressed_bytes`,
     ),
@@ -262,6 +267,11 @@ export const suite: Suite = {
       name: 'a route that removes accept-encoding',
       client: [get('/removes', GZIP), on('strict', get('/removes', GZIP)), on('strict', get('/on', GZIP))],
       upstreams: answers({ 'content-type': 'text/special' }),
+    },
+    {
+      name: 'switched by the runtime',
+      client: [on('by-runtime', get('/', GZIP)), on('by-word', get('/', GZIP))],
+      upstreams: answers({}),
     },
     { name: 'switched off', client: on('switched', get('/', GZIP)), upstreams: answers({}) },
     {

@@ -86,7 +86,7 @@ function decodeCompressor(config: MessageObject, ctx: DecodeContext): Compressor
     ...library,
     request: {
       ...decodeDirection(message(request, 'common_config'), 'min_content_length', 'enabled'),
-      ...(request === undefined ? { enabled: false } : {}),
+      ...(request === undefined ? { enabled: { value: false, key: undefined } } : {}),
     },
     response: {
       ...(response === undefined

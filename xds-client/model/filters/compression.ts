@@ -1,4 +1,5 @@
 /** What the compressor and decompressor filters are configured with. */
+import type { RuntimeFlag } from '../common.ts';
 
 /** How a library compresses. `chunkSize` is bytes of an output buffer; other numbers are the library's own. */
 export type CompressorLibrary = {
@@ -34,7 +35,7 @@ export type DecompressorLibrary = {
 );
 
 export interface CompressedDirection {
-  readonly enabled: boolean;
+  readonly enabled: RuntimeFlag;
   /** Of `content-length`; messages without one are of any length. */
   readonly minLength: number;
   /** Lower case. */
@@ -63,7 +64,7 @@ export interface CompressorRouteConfig {
 }
 
 export interface DecompressedDirection {
-  readonly enabled: boolean;
+  readonly enabled: RuntimeFlag;
   readonly ignoreNoTransform: boolean;
 }
 

@@ -3,6 +3,7 @@
  * compressed as it streams, and what bounds it: proxy/http/coding-stage.ts. The checks stand in Envoy's order, because
  * each has its statistic.
  */
+import type { RuntimeFlag } from '../../../../xds-client/model/common.ts';
 import type {
   CompressedDirection,
   CompressorConfig,
@@ -20,6 +21,8 @@ import {
   type FilterStatus,
   type HttpFilter,
   type HttpFilterFactory,
+  isOn,
+  type Runtime,
   TAKE,
 } from '../contract.ts';
 import { type Candidate, type Decision, Negotiation } from './negotiation.ts';
@@ -29,7 +32,7 @@ const NO_TRANSFORM = 'no-transform';
 
 /** One direction, ready to ask. */
 interface Direction {
-  readonly enabled: boolean;
+  readonly enabled: RuntimeFlag;
   readonly minLength: number;
   readonly contentTypes: ReadonlySet<string>;
   /** Where its statistics begin. */
@@ -46,10 +49,12 @@ class Compressor {
   readonly disableOnEtag: boolean;
   readonly removeAcceptEncoding: boolean;
   readonly candidate: Candidate;
+  readonly runtime: Runtime;
 
   constructor(config: CompressorConfig, context: FilterContext) {
     const { name, library, response } = config;
     this.kind = compressing(library);
+    this.runtime = context.runtime;
     const family = config.responseStats ? stats.DIRECTED_STATS : stats.PLAIN_STATS;
     this.block = context.stats.block(`${context.statPrefix}compressor.${name}.${library.kind}.`, family);
     this.request = this.direction(config.request, stats.REQUEST);
@@ -92,7 +97,7 @@ class CompressorFilter implements HttpFilter, BodyUser {
     const { request } = own;
     const fits =
       !end &&
-      request.enabled &&
+      isOn(request.enabled, own.runtime) &&
       this.isLongEnough(request, headers) &&
       isOfType(request, headers) &&
       !headers.has('content-encoding') &&
@@ -190,7 +195,7 @@ class CompressorFilter implements HttpFilter, BodyUser {
   private isEnabled(): boolean {
     const route = this.routeConfig();
     if (route?.disabled === true) return false;
-    return route?.enabled ?? this.own.response.enabled;
+    return route?.enabled ?? isOn(this.own.response.enabled, this.own.runtime);
   }
 
   private removesAcceptEncoding(): boolean {

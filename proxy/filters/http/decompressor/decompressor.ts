@@ -21,6 +21,8 @@ import {
   type FilterStatus,
   type HttpFilter,
   type HttpFilterFactory,
+  isOn,
+  type Runtime,
   STOP,
   TAKE,
 } from '../contract.ts';
@@ -54,6 +56,7 @@ class Decompressor {
   readonly maxRatio: number;
   readonly freeBytes: number;
   readonly advertises: boolean;
+  readonly runtime: Runtime;
   readonly compressedName: string;
   readonly uncompressedName: string;
 
@@ -67,7 +70,8 @@ class Decompressor {
     this.response = this.direction(config.response, OF_DIRECTION.length);
     this.maxRatio = library.maxRatio;
     this.freeBytes = library.freeBytes;
-    this.advertises = config.advertise && config.response.enabled;
+    this.advertises = config.advertise;
+    this.runtime = context.runtime;
     this.compressedName = `x-envoy-decompressor-${name.toLowerCase()}-compressed-bytes`;
     this.uncompressedName = `x-envoy-decompressor-${name.toLowerCase()}-uncompressed-bytes`;
   }
@@ -95,7 +99,7 @@ class DecompressorFilter implements HttpFilter, BodyUser {
 
   onRequestHead({ headers }: RequestHead, end: boolean): FilterStatus {
     const { own } = this;
-    if (own.advertises) {
+    if (own.advertises && isOn(own.response.enabled, own.runtime)) {
       const accepted = headers.joined('accept-encoding');
       headers.set('accept-encoding', accepted === undefined ? own.kind.coding : `${accepted},${own.kind.coding}`);
     }
@@ -172,11 +176,11 @@ class DecompressorFilter implements HttpFilter, BodyUser {
   }
 
   private begin(direction: Direction, headers: HeaderMap, ofRequest: boolean): FilterStatus {
-    const { kind, block } = this.own;
+    const { kind, block, runtime } = this.own;
     const codings = headers.joined('content-encoding');
     const comma = codings === undefined ? -1 : codings.lastIndexOf(',');
     const fits =
-      direction.enabled &&
+      isOn(direction.enabled, runtime) &&
       codings !== undefined &&
       codings
         .slice(comma + 1)
