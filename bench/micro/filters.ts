@@ -1,8 +1,12 @@
 /** What an HTTP filter costs a request, beside the same chain with a filter that does nothing. */
+import { BUFFER } from '../../proxy/filters/http/buffer/buffer.ts';
 import { type ChainFilter, type ChainOwner, ChainRun } from '../../proxy/filters/http/chain.ts';
 import { CONTINUE, type FilterContext, type HttpFilterFactory } from '../../proxy/filters/http/contract.ts';
+import { CORS } from '../../proxy/filters/http/cors/cors.ts';
 import { FAULT } from '../../proxy/filters/http/fault/fault.ts';
 import { GRPC_STATS } from '../../proxy/filters/http/grpc-stats/grpc-stats.ts';
+import { HEADER_MUTATION } from '../../proxy/filters/http/header-mutation/header-mutation.ts';
+import { SET_METADATA } from '../../proxy/filters/http/set-metadata/set-metadata.ts';
 import type { RequestSink } from '../../proxy/filters/http/stream-ends.ts';
 import { HeaderMap, type RequestHead } from '../../proxy/http/headers.ts';
 import { StreamInfo } from '../../proxy/http/stream-info.ts';
@@ -12,6 +16,8 @@ import { clusterTable, matchedRoute } from '../../test/http-filters/clusters.ts'
 import { connection } from '../../test/observe/stream-info.ts';
 import type { FaultConfig } from '../../xds-client/model/filters/fault.ts';
 import type { GrpcStatsConfig } from '../../xds-client/model/filters/grpc-stats.ts';
+import type { HeaderMutationConfig, HeaderStep } from '../../xds-client/model/filters/header-mutation.ts';
+import type { SetMetadataConfig } from '../../xds-client/model/filters/set-metadata.ts';
 import { plain } from '../../xds-client/model/plain.ts';
 import type { Bench } from './measure.ts';
 
@@ -143,12 +149,32 @@ const NO_FAULTS: FaultConfig = {
   metadata: {},
 };
 
+const over = (name: string, value: string): HeaderStep => ({
+  kind: 'append',
+  header: { name, value, action: 'overwrite-or-add', keepEmptyValue: false },
+});
+const TWO_HEADERS: HeaderMutationConfig = {
+  mutations: {
+    request: [over('x-tenant', 'pay')],
+    query: [],
+    response: [over('x-route', '%ROUTE_NAME%')],
+    requestTrailers: [],
+    responseTrailers: [],
+  },
+  mostSpecificWins: false,
+};
+const ONE_VALUE: SetMetadataConfig = { entries: [{ namespace: 'pay', value: { tier: 'gold' }, overwrite: false }] };
+
 export function filterBenches(): Bench[] {
   const istio: GrpcStatsConfig = { emitFilterState: true, methods: [], upstreamTime: false, replaceDots: false };
   return [
     unary('filters: gRPC call, a filter that does nothing', NOTHING, {}),
     unary('filters: gRPC call, grpc_stats as Istio has it', GRPC_STATS, istio),
     unary('filters: gRPC call, fault without faults', FAULT, NO_FAULTS),
+    unary('filters: gRPC call, CORS without an origin', CORS, {}),
+    unary('filters: gRPC call, two headers changed', HEADER_MUTATION, TWO_HEADERS),
+    unary('filters: gRPC call, one metadata value', SET_METADATA, ONE_VALUE),
+    unary('filters: gRPC call, held whole', BUFFER, { maxRequestBytes: 1000 }),
     unary('filters: gRPC call, grpc_stats with all methods', GRPC_STATS, { ...istio, methods: 'all' }),
   ];
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SET_METADATA } from '../../proxy/filters/http/set-metadata/set-metadata.ts';
 import { compileFormat } from '../../proxy/observe/access-log/format.ts';
+import { compileTag } from '../../proxy/observe/tracing/attributes.ts';
 import type { Json } from '../../xds-client/model/common.ts';
 import { filterConfig } from './decoding.ts';
 import { FilterRun } from './support.ts';
@@ -23,6 +24,15 @@ test('a value is there for logs and headers', () => {
   const compiled = compileFormat('%DYNAMIC_METADATA(one:inner:a:b)% %DYNAMIC_METADATA(one:inner)%');
   assert.ok('format' in compiled);
   assert.equal(compiled.format(info), 'deep {"a":{"b":"deep"},"c":1}');
+});
+
+test('a value is there for the tags of spans', () => {
+  const { info } = after({ metadata: [{ metadata_namespace: 'one', value: { ...value, inner: { z: 1, a: [2] } } }] });
+  const tagOf = (...path: readonly string[]) => {
+    const from = { kind: 'metadata' as const, of: 'request' as const, namespace: 'one', path, fallback: 'none' };
+    return compileTag({ tag: 't', from })[1](info);
+  };
+  assert.deepEqual([tagOf('text'), tagOf('inner'), tagOf('nothing')], ['t', '{"a":[2],"z":1}', 'none']);
 });
 
 test('the deprecated form is written first and merges', () => {

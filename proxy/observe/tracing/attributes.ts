@@ -4,6 +4,7 @@ import type { StreamInfo } from '../../http/stream-info.ts';
 import { addressText } from '../../upstream/contract.ts';
 import { flagText } from '../access-log/flags.ts';
 import { grpcStatusOf, isGrpcRequest } from '../access-log/grpc-status.ts';
+import { sortedJson } from '../access-log/json-text.ts';
 import { loggedHeader } from '../access-log/secrets.ts';
 import { maskSecrets } from '../mask.ts';
 
@@ -122,5 +123,5 @@ function metadataText(info: StreamInfo, from: Extract<CustomTag['from'], { kind:
   for (const key of from.path)
     at = typeof at === 'object' && at !== null ? (at as { [k: string]: unknown })[key] : undefined;
   if (at === undefined || at === null) return undefined;
-  return maskSecrets(typeof at === 'object' ? JSON.stringify(at) : String(at));
+  return maskSecrets(typeof at === 'object' ? sortedJson(at) : String(at));
 }
