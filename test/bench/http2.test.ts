@@ -33,7 +33,7 @@ function decoded(decoder: HpackDecoder, block: Buffer): string[] {
 }
 
 /** What the load of the gRPC rows says of `port`, after a fifth of a second. */
-function grpcLoad(port: number, kind: GrpcLoad['kind']): Promise<{ requests: number; failed: number }> {
+function grpcLoad(port: number, kind: GrpcLoad['kind']): Promise<{ requests: number; failed: number; why?: string }> {
   const load: GrpcLoad = { kind, port, connections: 2, streams: 4, seconds: 0.2, tls: certs };
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../bench/load/http2/grpc-client.ts')], {
     env: { ...process.env, BENCH_LOAD: JSON.stringify(load) },
@@ -128,10 +128,11 @@ describe('the gRPC load of the bench', () => {
       stream.on('error', () => undefined);
       stream.respond({ ':status': 200, 'grpc-status': '14' }, { endStream: true });
     });
-    const { requests, failed } = await grpcLoad(port, 'unary');
+    const { requests, failed, why } = await grpcLoad(port, 'unary');
     server.close();
     assert.equal(requests, 0);
     assert.ok(failed > 0);
+    assert.equal(why, 'an answer without a message');
   });
 
   it('writes blocks that stay in step with the table of the reader', () => {

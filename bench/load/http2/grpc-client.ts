@@ -1,7 +1,8 @@
 /**
  * The load of the gRPC rows, as a process: HTTP/2 over mTLS, every call with an id and a trace of its own, messages of 100 bytes.
  * `unary`: a stream opens a call as soon as its last one ended. `stream`: each stream is one call for the whole run and sends
- * its next message when the last one came back. Prints `{"requests", "failed", "perSecond"}`; requests are calls or messages.
+ * its next message when the last one came back. Prints `{"requests", "failed", "perSecond", "why"}`; requests are calls or
+ * messages, `why` is the first failure.
  *
  * It decodes no header. A call succeeded when its whole message came back unchanged and the stream then ended in
  * trailers: a proxy's own answer has no message.
@@ -40,6 +41,8 @@ interface Call {
 class Connection implements FrameTaker {
   requests = 0;
   failed = 0;
+  /** Of the first failure. */
+  why: string | undefined;
   running = true;
   private readonly frames: FrameSocket;
   private readonly encoder: HeaderEncoder;
@@ -79,7 +82,8 @@ class Connection implements FrameTaker {
       const call = this.calls.get(id);
       if (call !== undefined) this.data(id, call, bytes, from, to);
     } else if (type === Type.RstStream || type === Type.GoAway) {
-      this.broken(id, type === Type.GoAway);
+      const all = type === Type.GoAway;
+      this.broken(id, all, `${all ? 'GOAWAY' : 'RST_STREAM'} ${bytes.readUInt32BE(from + (all ? 4 : 0))}`);
       return;
     } else if (type === Type.WindowUpdate) {
       this.windowUpdate(id, bytes.readUInt32BE(from));
@@ -121,7 +125,7 @@ class Connection implements FrameTaker {
 
   private data(id: number, call: Call, bytes: Buffer, from: number, to: number): void {
     if (call.got === 0 && to - from >= 9 && bytes.readUInt32BE(from + 5) !== call.stamp) {
-      this.failed++;
+      this.fail(1, 'another message came back');
       this.calls.delete(id);
       return;
     }
@@ -137,13 +141,18 @@ class Connection implements FrameTaker {
     if (call === undefined) return;
     this.calls.delete(id);
     if (this.kind === 'unary' && type === Type.Headers && call.got === PREFIXED) this.requests++;
-    else this.failed++;
+    else this.fail(1, call.got === 0 ? 'an answer without a message' : `a message of ${call.got} bytes`);
     if (this.running) this.open();
   }
 
-  private broken(id: number, all: boolean): void {
+  fail(calls: number, why: string): void {
+    this.failed += calls;
+    this.why ??= why;
+  }
+
+  private broken(id: number, all: boolean, why: string): void {
     if (!all && !this.calls.has(id)) return;
-    this.failed += all ? this.calls.size : 1;
+    this.fail(all ? this.calls.size : 1, why);
     if (all) this.calls.clear();
     else this.calls.delete(id);
     if (!all && this.running) this.open();
@@ -179,7 +188,7 @@ function dial(load: GrpcLoad, seed: number): Promise<Connection> {
     socket.once('timeout', () => socket.destroy(new Error(`no TLS session within ${CONNECT_MS} ms`)));
     socket.on('error', reject);
     socket.once('close', () => {
-      if (made?.running === true) made.failed++;
+      if (made?.running === true) made.fail(1, 'the connection ended');
     });
   });
 }
@@ -190,7 +199,8 @@ const startedAt = performance.now();
 setTimeout(() => {
   const requests = connections.reduce((sum, connection) => sum + connection.requests, 0);
   const failed = connections.reduce((sum, connection) => sum + connection.failed, 0);
+  const why = connections.find((connection) => connection.why !== undefined)?.why;
   for (const connection of connections) connection.running = false;
   const seconds = (performance.now() - startedAt) / 1000;
-  stdout.write(`${JSON.stringify({ requests, failed, perSecond: requests / seconds })}\n`, () => process.exit(0));
+  stdout.write(`${JSON.stringify({ requests, failed, perSecond: requests / seconds, why })}\n`, () => process.exit(0));
 }, load.seconds * 1000);

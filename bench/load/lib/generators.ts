@@ -10,6 +10,8 @@ const GRPC_CLIENT = join(import.meta.dirname, '../http2/grpc-client.ts');
 export interface LoadResult {
   readonly requests: number;
   readonly failed: number;
+  /** The first failure, where the generator says it. */
+  readonly why?: string;
   readonly perSecond: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -101,7 +103,7 @@ async function grpc(wish: LoadWish): Promise<LoadResult> {
     tls,
   };
   const text = await output(process.execPath, [GRPC_CLIENT], { BENCH_LOAD: JSON.stringify(load) });
-  return { ...(JSON.parse(text) as Pick<LoadResult, 'requests' | 'failed' | 'perSecond'>), ...NO_LATENCY };
+  return { ...(JSON.parse(text) as Pick<LoadResult, 'requests' | 'failed' | 'perSecond' | 'why'>), ...NO_LATENCY };
 }
 
 function milliseconds(match: RegExpExecArray | null): number {

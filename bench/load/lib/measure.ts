@@ -115,7 +115,9 @@ export async function cpuOf(
 export async function checked(peer: PeerName, wish: LoadWish): Promise<Awaited<ReturnType<typeof load>>> {
   const result = await load(wish);
   if (result.failed > 0)
-    throw new Error(`${peer} failed ${result.failed} of ${result.requests + result.failed} requests to ${wish.url}`);
+    throw new Error(
+      `${peer} failed ${result.failed} of ${result.requests + result.failed} requests to ${wish.url}${result.why === undefined ? '' : `: ${result.why}`}`,
+    );
   if (result.requests === 0) throw new Error(`${peer} answered no request to ${wish.url}`);
   return result;
 }
