@@ -6,11 +6,12 @@ import { createRequire } from 'node:module';
 import type { Cluster } from '../xds-client/model/cluster.ts';
 import type { Assignment } from '../xds-client/model/endpoint.ts';
 import type { ClusterDirectory } from './cluster/directory.ts';
-import type { HealthChecks } from './cluster/health-check/health-checks.ts';
+import type * as checksModule from './cluster/health-check/health-checks.ts';
 import { HealthFlag } from './cluster/shared.ts';
 import { systemTimers } from './cluster/system-resolver.ts';
 import type { ComponentLog } from './log.ts';
 import type { StatsStore } from './observe/stats/contract.ts';
+import type * as tlsModule from './tls/provider.ts';
 import type { SecretTable } from './tls/secret-table.ts';
 
 export interface ClusterHealthOptions {
@@ -23,22 +24,18 @@ export interface ClusterHealthOptions {
   readonly log: ComponentLog;
 }
 
-interface Modules {
-  readonly HealthChecks: typeof HealthChecks;
-  readonly WorkerTlsProvider: typeof import('./tls/provider.ts').WorkerTlsProvider;
-}
+interface Modules extends Pick<typeof checksModule, 'HealthChecks'>, Pick<typeof tlsModule, 'WorkerTlsProvider'> {}
 
 function loadModules(): Modules {
   const require = createRequire(import.meta.url);
-  const checks =
-    require('./cluster/health-check/health-checks.ts') as typeof import('./cluster/health-check/health-checks.ts');
-  const tls = require('./tls/provider.ts') as typeof import('./tls/provider.ts');
-  return { HealthChecks: checks.HealthChecks, WorkerTlsProvider: tls.WorkerTlsProvider };
+  const { HealthChecks } = require('./cluster/health-check/health-checks.ts') as typeof checksModule;
+  const { WorkerTlsProvider } = require('./tls/provider.ts') as typeof tlsModule;
+  return { HealthChecks, WorkerTlsProvider };
 }
 
 export class ClusterHealth {
   private readonly options: ClusterHealthOptions;
-  private checks: HealthChecks | undefined = undefined;
+  private checks: checksModule.HealthChecks | undefined = undefined;
 
   constructor(options: ClusterHealthOptions) {
     this.options = options;
@@ -82,7 +79,7 @@ export class ClusterHealth {
     this.checks?.close();
   }
 
-  private load(): HealthChecks {
+  private load(): checksModule.HealthChecks {
     if (this.checks !== undefined) return this.checks;
     const { directory, stats, secrets, onChecked, log } = this.options;
     const { HealthChecks, WorkerTlsProvider } = loadModules();

@@ -146,7 +146,7 @@ function localityJson(group: readonly EndpointStatus[]): Json {
     lb_endpoints: group.map((endpoint) => ({
       endpoint: {
         address: addressJson(endpoint.address),
-        health_check_config: {},
+        health_check_config: checkJson(endpoint),
         ...(endpoint.hostname === '' ? {} : { hostname: endpoint.hostname }),
       },
       health_status: healthText(endpoint),
@@ -156,6 +156,10 @@ function localityJson(group: readonly EndpointStatus[]): Json {
     load_balancing_weight: 0,
     ...(priority === 0 ? {} : { priority }),
   };
+}
+
+function checkJson({ healthCheck: { port, hostname } }: EndpointStatus): Json {
+  return { ...(port === undefined ? {} : { port_value: port }), ...(hostname === '' ? {} : { hostname }) };
 }
 
 function addressJson(address: Address): Json {

@@ -198,6 +198,16 @@ test('the data path uses no general HTTP library', () => {
   assert.deepEqual(broken, []);
 });
 
+test('health checks are loaded with the first cluster that has them', () => {
+  const broken = all
+    .filter(({ from, to, typeOnly }) => {
+      const room = 'proxy/cluster/health-check';
+      return to !== undefined && inside(to, room) && !inside(from, room) && !typeOnly;
+    })
+    .map((found) => show(found, 'a start without them loads none of their code: see proxy/cluster-health.ts'));
+  assert.deepEqual(broken, []);
+});
+
 test('there are no import cycles', () => {
   const edges = new Map<string, Import[]>();
   for (const found of all) {

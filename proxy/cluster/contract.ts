@@ -21,6 +21,8 @@ export interface EndpointStatus {
   readonly canary: boolean;
   readonly edsHealth: EdsHealth;
   readonly healthFlags: ReadonlySet<EndpointFlag>;
+  /** Where active health checks ask, in so far as it is not the endpoint's own. */
+  readonly healthCheck: { readonly port: number | undefined; readonly hostname: string };
   /** Envoy's names: `cx_active`, `cx_connect_fail`, `cx_total`, `rq_active`, `rq_error`, ... Absent ones are 0. */
   readonly stats: { readonly [name: string]: number };
 }

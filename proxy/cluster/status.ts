@@ -1,7 +1,9 @@
 /** A cluster as the admin pages show it: from what the workers were sent, with the live numbers of the shared cells. */
+import type { Endpoint } from '../../xds-client/model/endpoint.ts';
 import { addressText } from '../upstream/contract.ts';
 import type { ClusterStatus, EndpointFlag } from './contract.ts';
 import type { ClusterDirectory, ClusterView } from './directory.ts';
+import { checkAddress } from './health.ts';
 import { EndpointCell, HealthFlag } from './shared.ts';
 
 // `HealthFlag` has these names and no others.
@@ -36,6 +38,7 @@ function clusterStatus(view: ClusterView): ClusterStatus {
           weight: endpoint.weight,
           canary: endpoint.metadata['envoy.lb']?.canary === true,
           edsHealth: endpoint.health,
+          healthCheck: { port: checkPort(endpoint), hostname: endpoint.healthCheck?.hostname ?? '' },
           healthFlags: new Set(FLAGS.filter((name) => (flags & HealthFlag[name]) !== 0)),
           stats: {
             cx_active: cell(EndpointCell.connectionsActive),
@@ -52,6 +55,13 @@ function clusterStatus(view: ClusterView): ClusterStatus {
       }),
     ),
   };
+}
+
+/** As Envoy shows it: the port of an address that is not the endpoint's. */
+function checkPort(endpoint: Endpoint): number | undefined {
+  const asked = checkAddress(endpoint);
+  const elsewhere = addressText(asked) !== addressText(endpoint.address);
+  return elsewhere && asked.kind === 'socket' ? asked.port : undefined;
 }
 
 /** Reads the endpoint's cells as the unsigned numbers that they are. */

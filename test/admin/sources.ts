@@ -16,6 +16,7 @@ function endpoint(host: string, port: number, more: Partial<EndpointStatus>): En
     canary: false,
     edsHealth: 'unknown',
     healthFlags: new Set(),
+    healthCheck: { port: undefined, hostname: '' },
     stats: {},
     ...more,
   };

@@ -258,6 +258,19 @@ test('endpoints come with the health that their checks give them', () => {
   assert.deepEqual(chosen(tables[0]), ['10.0.0.1:80', '10.0.0.2:80']);
 });
 
+test('the status of an endpoint says how it is, and where it is asked', () => {
+  const { directory } = setUp();
+  const own = { address: undefined, port: 8086, hostname: 'pay.test', disabled: false };
+  directory.setCluster(cluster('payment'));
+  directory.setAssignment('payment', assignment('payment', [{ ...first, healthCheck: own }, second]));
+  directory.setCheckFlags('payment', '10.0.0.1:80', FAILED | HealthFlag.activeHealthCheckTimeout, true);
+  const [one, two] = clusterStatuses(directory)[0]?.endpoints ?? [];
+  assert.deepEqual([...(one?.healthFlags ?? [])], ['failedActiveHealthCheck', 'activeHealthCheckTimeout']);
+  assert.deepEqual(one?.healthCheck, { port: 8086, hostname: 'pay.test' });
+  assert.deepEqual([...(two?.healthFlags ?? [])], []);
+  assert.deepEqual(two?.healthCheck, { port: undefined, hostname: '' });
+});
+
 test('many changes of health at a time are one message', () => {
   const waiting: (() => void)[] = [];
   const { directory, sent } = setUp(1, undefined, (callback) => waiting.push(callback));

@@ -7,6 +7,7 @@ import type { StatBlock, StatsStore } from '../../observe/stats/contract.ts';
 import type { TlsProvider } from '../../tls/contract.ts';
 import { addressText } from '../../upstream/contract.ts';
 import type { DnsTimers } from '../dns.ts';
+import { checkAddress } from '../health.ts';
 import { HealthFlag } from '../shared.ts';
 import { statPrefix } from '../stats.ts';
 import { createChecker } from './checkers.ts';
@@ -14,7 +15,7 @@ import { type CheckResult, EXCLUDED } from './contract.ts';
 import { stabilized } from './membership.ts';
 import { type Health, Session } from './session.ts';
 import { HEALTH_CHECK_STATS, HealthCheckStat } from './stats.ts';
-import { CheckWrapping, checkAddress, checkTarget } from './target.ts';
+import { CheckWrapping, checkTarget } from './target.ts';
 
 /** A cluster whose endpoints are checked. */
 export type CheckedCluster = Cluster & { readonly healthCheck: HealthCheck };

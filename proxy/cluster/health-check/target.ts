@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Cluster } from '../../../xds-client/model/cluster.ts';
-import type { Address } from '../../../xds-client/model/common.ts';
 import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
 import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
 import type { TransportSocket, UpstreamTls } from '../../../xds-client/model/tls.ts';
@@ -10,16 +9,10 @@ import type { StatsStore } from '../../observe/stats/contract.ts';
 import type { TlsProvider, UpstreamTlsContext } from '../../tls/contract.ts';
 import { type DialContext, dial } from '../../upstream/dial.ts';
 import { type SslStats, sslStats } from '../../upstream/pool-context.ts';
+import { checkAddress } from '../health.ts';
 import { statPrefix } from '../stats.ts';
 import { serverNames, transportSocketOf } from '../wrapping.ts';
 import type { CheckResult, CheckTarget, DialEvents, Dialed } from './contract.ts';
-
-/** The endpoint's address, with what its `health_check_config` says instead. */
-export function checkAddress({ address, healthCheck }: Endpoint): Address {
-  const asked = healthCheck?.address ?? address;
-  const port = healthCheck?.port;
-  return port === undefined || asked.kind === 'pipe' ? asked : { ...asked, port };
-}
 
 /** TLS contexts of one cluster's checks: one a transport socket, with the sessions that it keeps. */
 export class CheckWrapping {
