@@ -12,9 +12,11 @@ import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers
 import type { ResetReason } from '../../../http/stream.ts';
 import { type AttemptClass, ResponseFlag } from '../../../http/stream-info.ts';
 import { classOfReset, classOfResponse, UNPROCESSED_HEADER } from '../../../policy/attempt-class.ts';
+import { httpStatusOfGrpc } from '../../../policy/grpc-status.ts';
 import { resetCondition, responseCondition } from '../../../policy/retry.ts';
 import { type CompiledRetry, conditionNames, retryForRequest } from '../../../policy/retry-conditions.ts';
 import { expectedTimeout, formatGrpcTimeout, globalTimeout, perTryTimeout } from '../../../policy/timeout.ts';
+import { isGrpc } from '../../../route/match.ts';
 import { Timer } from '../../../timers.ts';
 import type { ClusterHandle } from '../../../upstream/contract.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from '../stream-ends.ts';
@@ -242,7 +244,7 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     const { status, headers } = head;
     const now = dependencies.now();
     info.upstreamResponseFirstByteAt = now;
-    (this.cluster as ClusterHandle).report(attempt.host, head);
+    this.report(attempt, head);
     let known: AttemptClass = 'answered';
     if (headers.has(UNPROCESSED_HEADER)) {
       known = classOfResponse(head, attempt.isMesh);
@@ -284,6 +286,16 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     }
     if (end) this.upstreamDone(now);
     if (!this.sink.sendHead(head, end)) this.blockDownstream(attempt);
+  }
+
+  /** For whoever watches the endpoint a gRPC status in the head counts, not the 200 beside it. */
+  private report(attempt: UpstreamAttempt, response: ResponseHead): void {
+    const grpcStatus = response.headers.get('grpc-status');
+    const answer =
+      grpcStatus !== undefined && isGrpc(this.head as RequestHead)
+        ? { status: httpStatusOfGrpc(grpcStatus), headers: response.headers }
+        : response;
+    (this.cluster as ClusterHandle).report(attempt.host, answer);
   }
 
   onAttemptData(attempt: UpstreamAttempt, chunk: Buffer, end: boolean): void {

@@ -37,9 +37,6 @@ const {
   RS_TOO_LARGE,
 } = ManagerStat;
 
-/** A stream that lives shorter and is reset by its downstream was not meant to be answered. */
-const PREMATURE_MS = 1000;
-
 const PATH_REFUSED = 'path_normalization_failed';
 const NOTHING = Buffer.alloc(0);
 /** gRPC's DEADLINE_EXCEEDED. */
@@ -191,8 +188,7 @@ export class ActiveStream extends RoutedStream implements ServerStreamHandler, C
     else info.flags |= ResponseFlag.DownstreamConnectionTermination;
     info.responseCodeDetails = detailsOfDownstreamReset(reason, info.request.version);
     this.finish(true);
-    const premature = reason !== 'connection-termination' && info.completeAt - info.startedAt < PREMATURE_MS;
-    if (premature && info.request.version === 20) this.connection.countPrematureReset();
+    if (reason !== 'connection-termination' && info.request.version === 20) this.connection.countReset(info);
   }
 
   onDrain(): void {

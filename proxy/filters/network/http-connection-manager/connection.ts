@@ -52,8 +52,12 @@ const {
   DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS: TOO_MANY_PREMATURE_RESETS,
 } = ManagerStat;
 
-/** Streams among which a half may be reset at once, by the default of `overload.premature_reset_total_stream_count`. */
+/** Streams among which a half may be reset at once. */
 const PREMATURE_RESET_STREAMS = 500;
+const PREMATURE_RESET_STREAMS_KEY = 'overload.premature_reset_total_stream_count';
+/** Whole seconds: a stream that lived no longer and is reset by its downstream was not meant to be answered. */
+const PREMATURE_RESET_SECONDS = 1;
+const PREMATURE_RESET_SECONDS_KEY = 'overload.premature_reset_min_stream_lifetime_seconds';
 
 /** For a request that nothing can be sent to. */
 const NO_STREAM: ServerStream = {
@@ -293,10 +297,16 @@ export class HttpConnection
    * The downstream gave a stream of HTTP/2 up right after it had opened it. Who does so with every other one asks for work
    * and not for answers; the limit is Envoy's.
    */
-  countPrematureReset(): void {
+  countReset(info: StreamInfo): void {
+    const { runtime } = this.manager.dependencies;
+    const lived = Math.floor((info.completeAt - info.startedAt) / 1000);
+    const seconds = runtime.number(PREMATURE_RESET_SECONDS_KEY) ?? PREMATURE_RESET_SECONDS;
+    if (info.response !== undefined || lived > seconds) return;
     this.prematureResets++;
-    if (this.closed || this.prematureResets * 2 < Math.max(this.endedStreams, PREMATURE_RESET_STREAMS)) return;
+    const streams = runtime.number(PREMATURE_RESET_STREAMS_KEY) ?? PREMATURE_RESET_STREAMS;
+    if (this.closed || this.prematureResets * 2 < Math.max(this.endedStreams, streams)) return;
     this.manager.stats.inc(TOO_MANY_PREMATURE_RESETS);
+    this.manager.stats.inc(CX_PROTOCOL_ERROR);
     this.destroy();
   }
 
