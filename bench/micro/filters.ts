@@ -48,6 +48,15 @@ const RESPONSE = fields([
   ['content-type', 'application/grpc'],
   ['date', 'Sat, 21 Nov 2026 12:01:59 GMT'],
 ]);
+const PLAIN_REQUEST = fields([
+  ['user-agent', 'curl/7.88.1'],
+  ['content-type', 'application/json'],
+  ['x-request-id', '543f2e80-8714-44f5-aff1-9e01cf880b7b'],
+]);
+const PLAIN_RESPONSE = fields([
+  ['content-type', 'application/json'],
+  ['date', 'Sat, 21 Nov 2026 12:01:59 GMT'],
+]);
 const TRAILERS = fields([
   ['grpc-status', '0'],
   ['grpc-message', ''],
@@ -85,8 +94,10 @@ const NOTHING: HttpFilterFactory = {
   build: () => ({ create: () => ({ onRequestHead: () => CONTINUE }) }),
 };
 
-/** A unary call through a chain of one filter. */
-function unary(name: string, factory: HttpFilterFactory, config: object): Bench {
+type Configured = readonly [factory: HttpFilterFactory, config: object];
+
+/** A message each way through a chain of filters: a unary call of gRPC, or a plain request. */
+function exchange(name: string, configured: readonly Configured[], grpc: boolean): Bench {
   const stats = new WorkerStats(nothing);
   const context: FilterContext = {
     statPrefix: 'http.bench.',
@@ -99,9 +110,15 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
     now: () => 0,
     random: () => 0,
   };
-  const filters: readonly ChainFilter[] = [
-    { name: factory.name, instance: factory.build(plain(config), context), disabled: false },
-  ];
+  const filters = configured.map(
+    ([factory, config]): ChainFilter => ({
+      name: factory.name,
+      instance: factory.build(plain(config), context),
+      disabled: false,
+    }),
+  );
+  const asks = grpc ? REQUEST : PLAIN_REQUEST;
+  const answers = grpc ? RESPONSE : PLAIN_RESPONSE;
   return {
     name,
     run(count) {
@@ -114,21 +131,26 @@ function unary(name: string, factory: HttpFilterFactory, config: object): Bench 
           scheme: 'http',
           version: 20,
           protocol: undefined,
-          headers: REQUEST,
+          headers: asks,
         };
         const info = new StreamInfo(CONNECTION, head, 0, 0);
         const chain = new ChainRun(owner(info), filters, 1 << 20, () => TERMINAL);
         chain.onRequestHead(head, false);
         chain.onRequestData(MESSAGE, true);
-        chain.sendHead({ status: 200, headers: RESPONSE }, false);
-        chain.sendData(MESSAGE, false);
-        chain.sendTrailers(TRAILERS);
+        chain.sendHead({ status: 200, headers: answers }, false);
+        chain.sendData(MESSAGE, !grpc);
+        if (grpc) chain.sendTrailers(TRAILERS);
         chain.onDestroy();
         bytes += MESSAGE.length;
       }
       return bytes;
     },
   };
+}
+
+/** A unary call through a chain of one filter. */
+function unary(name: string, factory: HttpFilterFactory, config: object): Bench {
+  return exchange(name, [[factory, config]], true);
 }
 
 /** As in every sidecar of Istio. */
@@ -167,14 +189,21 @@ const ONE_VALUE: SetMetadataConfig = { entries: [{ namespace: 'pay', value: { ti
 
 export function filterBenches(): Bench[] {
   const istio: GrpcStatsConfig = { emitFilterState: true, methods: [], upstreamTime: false, replaceDots: false };
+  const sidecar: readonly Configured[] = [
+    [GRPC_STATS, istio],
+    [FAULT, NO_FAULTS],
+    [CORS, {}],
+  ];
   return [
     unary('filters: gRPC call, a filter that does nothing', NOTHING, {}),
     unary('filters: gRPC call, grpc_stats as Istio has it', GRPC_STATS, istio),
+    unary('filters: gRPC call, grpc_stats with all methods', GRPC_STATS, { ...istio, methods: 'all' }),
     unary('filters: gRPC call, fault without faults', FAULT, NO_FAULTS),
     unary('filters: gRPC call, CORS without an origin', CORS, {}),
     unary('filters: gRPC call, two headers changed', HEADER_MUTATION, TWO_HEADERS),
     unary('filters: gRPC call, one metadata value', SET_METADATA, ONE_VALUE),
     unary('filters: gRPC call, held whole', BUFFER, { maxRequestBytes: 1000 }),
-    unary('filters: gRPC call, grpc_stats with all methods', GRPC_STATS, { ...istio, methods: 'all' }),
+    exchange('filters: plain request, a filter that does nothing', [[NOTHING, {}]], false),
+    exchange('filters: plain request, grpc_stats, fault and cors of a sidecar', sidecar, false),
   ];
 }
