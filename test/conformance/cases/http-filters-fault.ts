@@ -59,6 +59,11 @@ export const suite: Suite = {
         ...here({ response_rate_limit: { fixed_limit: { limit_kbps: 2 }, percentage: ALL } }),
       },
       {
+        match: { path: '/slow-direct' },
+        direct_response: { status: 200, body: { inline_string: 'd'.repeat(1024) } },
+        ...here({ response_rate_limit: { fixed_limit: { limit_kbps: 2 }, percentage: ALL } }),
+      },
+      {
         match: { path: '/slow-by-header' },
         route: { cluster: 'a' },
         ...here({ response_rate_limit: { header_limit: {}, percentage: ALL } }),
@@ -224,6 +229,7 @@ export const suite: Suite = {
       },
       takesMs: [120, 900],
     },
+    { name: 'a slow direct response', client: get('/slow-direct'), takesMs: [350, 1200] },
     { name: 'a slow response without a body', client: get('/slow', {}, 'HEAD') },
     {
       name: 'a slow response by header',
