@@ -45,18 +45,19 @@ export type ConfigChange =
 
 const ORDER: { readonly [K in ConfigChange['type']]: number } = {
   secret: 0,
+  // What begins and ends in one list ends after it began.
+  resolve: 1,
   'resolve-ended': 1,
-  resolve: 2,
-  'check-ended': 3,
-  check: 4,
-  cluster: 5,
-  endpoints: 6,
-  routes: 7,
-  listener: 8,
-  'listener-removed': 9,
-  'routes-removed': 10,
-  'cluster-removed': 11,
-  initialized: 12,
+  check: 2,
+  'check-ended': 2,
+  cluster: 3,
+  endpoints: 4,
+  routes: 5,
+  listener: 6,
+  'listener-removed': 7,
+  'routes-removed': 8,
+  'cluster-removed': 9,
+  initialized: 10,
 };
 
 /** Make before break. Stable: within a type the order of arrival stays. */

@@ -5,7 +5,18 @@ import { ConfigStore, type ConfigStoreOptions, type ConfigUpdate } from '../../x
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Secret } from '../../xds-client/model/tls.ts';
 import type { NamedResource } from '../../xds-client/resource-types.ts';
-import { ADS, assignment, chain, cluster, downstreamTls, listener, portsOf, routes, upstreamTls } from './models.ts';
+import {
+  ADS,
+  assignment,
+  chain,
+  cluster,
+  downstreamTls,
+  HEALTH_CHECK,
+  listener,
+  portsOf,
+  routes,
+  upstreamTls,
+} from './models.ts';
 
 const DYNAMIC = { lds: ADS, cds: ADS };
 
@@ -418,27 +429,7 @@ describe('names of a cluster that will not serve', () => {
 });
 
 describe('health checks before a cluster serves', () => {
-  const healthCheck: Cluster['healthCheck'] = {
-    timeoutMs: 1000,
-    initialJitterMs: 0,
-    intervalJitterMs: 0,
-    intervalJitterPercent: 0,
-    unhealthyThreshold: 1,
-    healthyThreshold: 1,
-    intervals: {
-      healthyMs: 1,
-      healthyEdgeMs: 1,
-      unhealthyMs: 1,
-      unhealthyEdgeMs: 1,
-      noTrafficMs: 1,
-      noTrafficHealthyMs: 1,
-    },
-    reuseConnection: true,
-    probe: { kind: 'tcp', send: undefined, receive: [] },
-    alpn: [],
-    socketMatch: undefined,
-  };
-  const checked = cluster('a', { healthCheck });
+  const checked = cluster('a', { healthCheck: HEALTH_CHECK });
 
   it('waits for the endpoints, then for their health', () => {
     const bench = new Bench();

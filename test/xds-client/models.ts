@@ -2,6 +2,7 @@
 import type { Cluster, Thresholds } from '../../xds-client/model/cluster.ts';
 import type { ConfigSource } from '../../xds-client/model/common.ts';
 import type { Assignment } from '../../xds-client/model/endpoint.ts';
+import type { HealthCheck } from '../../xds-client/model/health-check.ts';
 import type { HttpConnectionManager } from '../../xds-client/model/http-connection-manager.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
 import type { Route, RouteConfiguration } from '../../xds-client/model/route.ts';
@@ -27,6 +28,27 @@ const HTTP1 = {
   allowChunkedLength: false,
   overrideStreamErrorOnInvalidHttpMessage: undefined,
 } as const;
+
+export const HEALTH_CHECK: HealthCheck = {
+  timeoutMs: 1000,
+  initialJitterMs: 0,
+  intervalJitterMs: 0,
+  intervalJitterPercent: 0,
+  unhealthyThreshold: 1,
+  healthyThreshold: 1,
+  intervals: {
+    healthyMs: 1,
+    healthyEdgeMs: 1,
+    unhealthyMs: 1,
+    unhealthyEdgeMs: 1,
+    noTrafficMs: 1,
+    noTrafficHealthyMs: 1,
+  },
+  reuseConnection: true,
+  probe: { kind: 'tcp', send: undefined, receive: [] },
+  alpn: [],
+  socketMatch: undefined,
+};
 
 export function cluster(name: string, changes: Partial<Cluster> = {}): Cluster {
   return {

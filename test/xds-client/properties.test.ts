@@ -3,19 +3,25 @@ import { it } from 'node:test';
 import fc from 'fast-check';
 import type { ConfigChange } from '../../xds-client/changes.ts';
 import { ConfigStore } from '../../xds-client/config-store.ts';
+import type { Cluster } from '../../xds-client/model/cluster.ts';
 import { addClustersOfRoutes, routesOfListener } from '../../xds-client/references.ts';
 import { canonicalName, nameInBytes } from '../../xds-client/resource-name.ts';
 import { type NamedResource, RESOURCE_TYPES, type ResourceName } from '../../xds-client/resource-types.ts';
 import { unpack } from '../../xds-client/unpack.ts';
-import { ADS, assignment, chain, cluster, listener, routes } from './models.ts';
+import { awaitsChecks } from '../../xds-client/warming.ts';
+import { ADS, assignment, chain, cluster, HEALTH_CHECK, listener, routes } from './models.ts';
 
 const name = fc.constantFrom('a', 'b', 'c');
 const resource: fc.Arbitrary<NamedResource> = fc.oneof(
-  fc.tuple(name, name, fc.integer({ min: 1, max: 2 })).map(
-    ([of, serviceName, connectTimeoutMs]): NamedResource => ({
+  fc.tuple(name, name, fc.integer({ min: 1, max: 2 }), fc.boolean()).map(
+    ([of, serviceName, connectTimeoutMs, checked]): NamedResource => ({
       kind: 'cluster',
       name: of,
-      value: cluster(of, { connectTimeoutMs, discovery: { kind: 'eds', serviceName, source: ADS } }),
+      value: cluster(of, {
+        connectTimeoutMs,
+        discovery: { kind: 'eds', serviceName, source: ADS },
+        ...(checked ? { healthCheck: HEALTH_CHECK } : {}),
+      }),
     }),
   ),
   fc
@@ -38,6 +44,7 @@ const step = fc.record({
   changed: fc.array(resource, { maxLength: 4 }),
   removed: fc.array(removal, { maxLength: 1 }),
   later: fc.constantFrom(0, 10, 2_000),
+  checked: fc.boolean(),
 });
 
 /** A data path that objects when it is told something that does not fit what it was told before. */
@@ -45,11 +52,31 @@ class DataPath {
   readonly clusters = new Set<string>();
   readonly routes = new Map<string, Set<string>>();
   readonly listeners = new Map<string, string[]>();
+  /** By name: what is being checked before it serves. */
+  readonly checking = new Map<string, Cluster>();
+  private readonly checked = new Set<Cluster>();
+
+  /** Every check under way is over; says of which clusters. */
+  check(): Cluster[] {
+    const over = [...this.checking.values()];
+    for (const one of over) this.checked.add(one);
+    return over;
+  }
 
   apply(changes: readonly ConfigChange[]): void {
     for (const change of changes) {
       switch (change.type) {
+        case 'check':
+          assert.ok(change.assignment.localities.length > 0, `${change.name} has nobody to check`);
+          this.checking.set(change.name, change.cluster);
+          break;
+        case 'check-ended':
+          assert.ok(this.checking.delete(change.name), `checks of ${change.name} end and are not made`);
+          break;
         case 'cluster':
+          if (awaitsChecks(change.cluster, change.assignment))
+            assert.ok(this.checked.has(change.cluster), `${change.name} serves unchecked`);
+          this.checking.delete(change.name);
           this.clusters.add(change.name);
           break;
         case 'endpoints':
@@ -101,11 +128,14 @@ it('never tells the data path of something before what it needs, in whatever ord
       let now = 0;
       path.apply(store.start(now));
       const none = { removed: [], absent: [], answered: [] };
-      for (const { changed, removed, later } of steps) {
+      for (const { changed, removed, later, checked } of steps) {
         now += later;
         path.apply(store.tick(now));
         const update = { changed, removed, absent: [], answered: ['cluster', 'listener'] as const };
         path.apply(store.apply(update, now));
+        if (checked) for (const one of path.check()) path.apply(store.healthChecked(one, now));
+        for (const of of path.checking.keys())
+          assert.ok(store.clusterState(of).warming !== undefined, `${of} is checked and waits for nothing`);
         const kept = changed.filter(
           (one, index) =>
             !removed.some((gone) => gone.kind === one.kind && gone.name === one.name) &&
