@@ -1,15 +1,7 @@
 /** Two codecs joined in memory, frames made by hand, and handlers that write down what they are told. */
 import { Buffer } from 'node:buffer';
-import { HeaderMap, type RequestHead, type ResponseHead } from '../../proxy/http/headers.ts';
+import { HeaderMap, type RequestHead } from '../../proxy/http/headers.ts';
 import { flushOutputs } from '../../proxy/http/output.ts';
-import type {
-  ClientConnectionHandler,
-  ProtocolFault,
-  ServerConnectionHandler,
-  ServerStream,
-  ServerStreamHandler,
-  Transport,
-} from '../../proxy/http/stream.ts';
 import { Http2ClientConnection } from '../../proxy/http2/client-connection.ts';
 import { PREFACE } from '../../proxy/http2/frames.ts';
 import { HpackEncoder } from '../../proxy/http2/hpack-encoder.ts';
@@ -18,9 +10,16 @@ import { Http2ServerConnection } from '../../proxy/http2/server-connection.ts';
 import { HTTP2_STATS } from '../../proxy/http2/stats.ts';
 import type { StatBlock } from '../../proxy/observe/stats/contract.ts';
 import type { Http2Options } from '../../xds-client/model/http-connection-manager.ts';
-import { SeenRequest, SeenResponse } from '../http1/fakes.ts';
+import {
+  RecordingClient,
+  RecordingServer,
+  RecordingTransport,
+  response,
+  SeenRequest,
+  SeenResponse,
+} from '../http/fakes.ts';
 
-export { SeenRequest, SeenResponse };
+export { response, SeenRequest, SeenResponse };
 
 export class FakeStats implements StatBlock {
   readonly cells = new Map<number, number>();
@@ -42,19 +41,14 @@ export class FakeStats implements StatBlock {
   }
 }
 
-export class BinaryTransport implements Transport {
+export class BinaryTransport extends RecordingTransport {
   #written: Buffer[] = [];
-  writableLength = 0;
-  destroyed = false;
-  ended = false;
-  paused = false;
-  accepts = true;
   /** The peer does not read: what is written stays in `writableLength`. */
   holds = false;
   /** As TLS does, it takes what it is given after `write` has returned. */
   takesLate = false;
 
-  write(data: Uint8Array): boolean {
+  override write(data: Uint8Array): boolean {
     this.#written.push(Buffer.from(data));
     if (this.holds) this.writableLength += data.length;
     if (this.takesLate) this.writableLength = data.length;
@@ -66,18 +60,6 @@ export class BinaryTransport implements Transport {
     const all = Buffer.concat(this.#written);
     this.#written = [];
     return all;
-  }
-  end(): void {
-    this.ended = true;
-  }
-  destroy(): void {
-    this.destroyed = true;
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  resume(): void {
-    this.paused = false;
   }
 }
 
@@ -106,35 +88,18 @@ function options(limits: Partial<Http2Limits>, stats: StatBlock) {
   };
 }
 
-export class Server implements ServerConnectionHandler {
+export class Server extends RecordingServer {
   readonly transport = new BinaryTransport();
   readonly stats = new FakeStats();
   readonly connection: Http2ServerConnection;
-  readonly requests: SeenRequest[] = [];
-  readonly faults: ProtocolFault[] = [];
-  answer: ((seen: SeenRequest) => void) | undefined;
 
   constructor(limits: Partial<Http2Limits> = {}, underscores: 'allow' | 'reject' | 'drop' = 'allow') {
+    super();
     this.connection = new Http2ServerConnection(this.transport, this, {
       ...options(limits, this.stats),
       scheme: 'http',
       underscores,
     });
-  }
-  onRequest(stream: ServerStream, head: RequestHead, end: boolean): ServerStreamHandler {
-    const seen = new SeenRequest(stream, head, end);
-    this.requests.push(seen);
-    this.answer?.(seen);
-    return seen;
-  }
-  onFault(fault: ProtocolFault, stream: ServerStream | undefined): void {
-    this.faults.push(fault);
-    stream?.sendHead(response(fault.status), true);
-  }
-  get last(): SeenRequest {
-    const seen = this.requests.at(-1);
-    if (seen === undefined) throw new Error('no request came');
-    return seen;
   }
   /** Receives frames after preface and SETTINGS, which the first call adds. */
   #greeted = false;
@@ -151,29 +116,18 @@ export class Server implements ServerConnectionHandler {
   }
 }
 
-export class Client implements ClientConnectionHandler {
+export class Client extends RecordingClient {
   readonly transport = new BinaryTransport();
   readonly stats = new FakeStats();
   readonly connection: Http2ClientConnection;
-  readonly ends: boolean[] = [];
-  goAways = 0;
   rooms = 0;
-  readonly faults: ProtocolFault[] = [];
 
   constructor(limits: Partial<Http2Limits> = {}) {
+    super();
     this.connection = new Http2ClientConnection(this.transport, this, options(limits, this.stats));
-  }
-  onStreamEnd(reusable: boolean): void {
-    this.ends.push(reusable);
-  }
-  onGoAway(): void {
-    this.goAways++;
   }
   onRoom(): void {
     this.rooms++;
-  }
-  onFault(fault: ProtocolFault): void {
-    this.faults.push(fault);
   }
   receive(...frames: Buffer[]): void {
     this.connection.receive(Buffer.concat(frames));
@@ -231,10 +185,6 @@ export function request(change: Partial<RequestHead> = {}): RequestHead {
     headers: new HeaderMap(),
     ...change,
   };
-}
-
-export function response(status: number, headers: HeaderMap = new HeaderMap()): ResponseHead {
-  return { status, headers };
 }
 
 export function frame(type: number, flags: number, id: number, payload: Buffer | string = ''): Buffer {
