@@ -1,6 +1,7 @@
 /** What is sent again and what is not: counted at the upstream. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BUFFER } from '../../proxy/filters/http/buffer/buffer.ts';
 import { flagText } from '../../proxy/observe/access-log/flags.ts';
 import type { RetryPolicy, RouteAction } from '../../xds-client/model/route.ts';
 import { limited } from '../cluster/support.ts';
@@ -9,14 +10,16 @@ import {
   get,
   hostOf,
   managerConfig,
+  opened,
   post,
   response,
   retryPolicy,
   send,
   start,
+  startProxy,
   type TestProxy,
   toCluster,
-  type Upstream,
+  Upstream,
 } from '../http-connection-manager/support.ts';
 import { until } from '../upstream/support.ts';
 
@@ -113,6 +116,23 @@ test('a body that outgrew the replay buffer goes out once, whole', async () => {
   assert.equal(upstream.requests.length, 1);
   assert.equal(upstream.requests[0]?.endsWith(`\r\n\r\n${body}`), true);
   assert.equal(proxy.stat('cluster.c.retry_or_shadow_abandoned'), 1);
+});
+
+test('a body that a filter holds is kept for its retry, however large the listener’s limit', async () => {
+  const extension = { name: BUFFER.name, typeUrl: BUFFER.typeUrl, config: { maxRequestBytes: 3_000_000 } };
+  const upstream = await new Upstream(failing(1)).listen();
+  const proxy = await startProxy({
+    routes: hostOf(toCluster('c', { retry: retryPolicy(['5xx']) }, KEY_ALLOWED)),
+    filters: [BUFFER],
+    manager: { httpFilters: [{ name: BUFFER.name, disabled: false, extension }, ...managerConfig().httpFilters] },
+  });
+  opened.push(upstream, proxy);
+  proxy.setCluster('c', [upstream.port]);
+  const body = 'x'.repeat(2_000_000);
+  const reply = await send(proxy.port, post('/pay', body, 'idempotency-key: k\r\n'));
+  assert.equal(reply.status, 200);
+  assert.equal(upstream.requests.length, 2);
+  assert.equal(upstream.requests[1]?.endsWith(`\r\n\r\n${body}`), true);
 });
 
 test('after the last retry the answer goes through, marked URX', async () => {

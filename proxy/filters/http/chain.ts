@@ -71,6 +71,7 @@ export class ChainRun implements RequestSink, ResponseSink {
   /** A local reply is under way: the request stops where it stands. */
   replying = false;
   over = false;
+  requestLimit: number | undefined = undefined;
   /** Without the router's pauses of the request: those make it `full`. */
   private requestPauses: Pauses | undefined = undefined;
   private responsePauses: Pauses | undefined = undefined;
@@ -470,6 +471,7 @@ class Place implements FilterCallbacks {
   }
 
   setRequestLimit(bytes: number): void {
+    this.run.requestLimit = bytes;
     this.run.request.setLimit(this.index, bytes);
   }
 

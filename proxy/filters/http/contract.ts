@@ -87,7 +87,10 @@ export interface FilterCallbacks {
   /** What waits at this filter as one buffer, without the piece that it is being shown; `undefined` when nothing does. */
   bufferedRequestBody(): Buffer | undefined;
   bufferedResponseBody(): Buffer | undefined;
-  /** How many bytes may wait at this filter's gate, in place of the listener's `per_connection_buffer_limit_bytes`. */
+  /**
+   * How many bytes may wait at this filter's gate, in place of the listener's `per_connection_buffer_limit_bytes`. As much of a
+   * request is kept for its retries.
+   */
   setRequestLimit(bytes: number): void;
   setResponseLimit(bytes: number): void;
   /** The listener's `per_connection_buffer_limit_bytes`: what a filter that keeps data itself may keep of either direction. */

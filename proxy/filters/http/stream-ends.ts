@@ -30,6 +30,8 @@ export interface RequestSink {
 /** Takes the response: the connection manager's stream, or the chain's runner in front of it. */
 export interface ResponseSink {
   readonly info: StreamInfo;
+  /** How much of the request a filter lets be held, in place of the listener's limit: for retries too. */
+  readonly requestLimit?: number | undefined;
   /** The route, matched once and again after `clearRouteCache`; `undefined`: none matches. */
   matchedRoute(): MatchedRoute | undefined;
   /** The name of the request's virtual cluster, `other` for none of them; `undefined` where the host has none. */

@@ -72,6 +72,11 @@ export const suite: Suite = {
             { match: { prefix: '/small' }, route: { cluster: 'a' }, ...here({ buffer: { max_request_bytes: 10 } }) },
             { match: { prefix: '/large' }, route: { cluster: 'a' }, ...here({ buffer: { max_request_bytes: 9000 } }) },
             {
+              match: { prefix: '/retried' },
+              route: { cluster: 'a', retry_policy: { retry_on: '5xx' } },
+              ...here({ buffer: { max_request_bytes: 9000 } }),
+            },
+            {
               match: { prefix: '/foreign' },
               route: { cluster: 'a' },
               typed_per_filter_config: {
@@ -157,6 +162,11 @@ export const suite: Suite = {
       differs: AT_ONCE,
     },
     { name: 'an answer with an error', client: post('/', size(20)), upstreams: { a: [reply(500, 'no')] } },
+    ...[3000, 8000].map((bytes) => ({
+      name: `a retry of ${bytes} bytes`,
+      client: get('/retried', {}, 'PUT', size(bytes)),
+      upstreams: { a: [reply(503, 'no'), reply(200, 'yes')] },
+    })),
     {
       name: 'expect',
       client: {

@@ -153,6 +153,7 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     this.bodyLimit =
       decision.route.perRequestBufferLimitBytes ??
       decision.virtualHost.perRequestBufferLimitBytes ??
+      this.sink.requestLimit ??
       this.router.bufferLimitBytes;
     rewriteRequest(head, plan, action, this.matched as MatchedRoute, this.info);
     if (grpc) {
