@@ -107,6 +107,25 @@ for (const [library, coding, encode, broken, cut] of LIBRARIES) {
   });
 }
 
+test('a small body that becomes too much at once is refused, and nothing follows', () => {
+  const it = run();
+  it.request();
+  it.respond(coded('gzip'), gzipSync(Buffer.alloc(30_000)));
+  assert.deepEqual(it.toDownstream.slice(0, 2), ['head 200', 'local 502  decompressor_excessive_body']);
+  assert.equal(
+    it.toDownstream.some((part) => part.startsWith('trailers')),
+    false,
+  );
+  assert.equal(it.responseBody.length, 0);
+  it.end();
+  const sent = run({}, { 'content-encoding': 'gzip' });
+  sent.request(undefined, gzipSync(Buffer.alloc(30_000)));
+  assert.equal(sent.toDownstream[0], 'local 400  decompressor_excessive_body');
+  assert.deepEqual(sent.toUpstream, ['head GET /p']);
+  sent.end();
+  assert.equal(stageMemory(), 0);
+});
+
 test('a request is decompressed, its trailers stay, and the upstream is told what may come', async () => {
   const it = run({}, { 'content-encoding': 'GZIP', 'accept-encoding': 'br' });
   it.request(undefined, gzipSync(TEXT), headers({ checksum: '1' }));

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { sharedReads } from '../../proxy/http/bytes.ts';
 import { compressing, decompressing, type StageOwner, stageMemory, startStage } from '../../proxy/http/coding-stage.ts';
-import { GUNZIP, GZIP } from '../http-filters/coded.ts';
+import { BROTLI, GUNZIP, GZIP } from '../http-filters/coded.ts';
 import { until } from '../upstream/support.ts';
 
 class Owner implements StageOwner {
@@ -43,7 +43,7 @@ test('what is held back is not worked on: little input does not become much memo
   owner.onChunk = () => stage?.hold(true);
   const mebibyte = gzipSync(Buffer.alloc(MIB));
   const before = process.memoryUsage().arrayBuffers;
-  for (let i = 0; i < 100; i++) stage?.write(mebibyte);
+  for (let i = 0; i < 100; i++) stage?.write(mebibyte, false);
   await until(() => owner.output.length === 1, 'the first piece has come');
   await turns(300);
   assert.ok(process.memoryUsage().arrayBuffers - before < 4 * MIB);
@@ -59,7 +59,7 @@ test('a shared read buffer may be read into again as soon as a piece is taken', 
   const shared = sharedReads(1024);
   for (const byte of 'abc') {
     shared.fill(byte);
-    stage?.write(shared);
+    stage?.write(shared, false);
   }
   stage?.end();
   await until(() => owner.ended, 'the body has ended');
@@ -68,12 +68,45 @@ test('a shared read buffer may be read into again as soon as a piece is taken', 
   assert.equal(stageMemory(), 0);
 });
 
+test('a small body that is there at once needs no trip to the thread pool', () => {
+  const text = Buffer.from('a payment of 100, '.repeat(50));
+  const squeezed = new Owner();
+  startStage(compressing(GZIP), squeezed)?.write(text, true);
+  assert.deepEqual([squeezed.ended, squeezed.output.length], [true, 1]);
+  const restored = new Owner();
+  startStage(decompressing(GUNZIP), restored)?.write(squeezed.output[0] ?? text, true);
+  assert.deepEqual([restored.ended, restored.output[0]], [true, text]);
+  assert.equal(stageMemory(), 0);
+});
+
+test('what is held, large, slow to make or becomes much is streamed', async () => {
+  const held = new Owner();
+  const stage = startStage(compressing(GZIP), held);
+  stage?.hold(true);
+  stage?.write(Buffer.from('abc'), true);
+  assert.equal(held.ended, false);
+  stage?.hold(false);
+  const large = new Owner();
+  startStage(compressing(GZIP), large)?.write(Buffer.alloc(17 * 1024), true);
+  const slow = new Owner();
+  startStage(compressing({ ...BROTLI, quality: 11 }), slow)?.write(Buffer.from('abc'), true);
+  const much = new Owner();
+  startStage(decompressing(GUNZIP), much)?.write(gzipSync(Buffer.alloc(100 * 1024)), true);
+  const broken = new Owner();
+  startStage(decompressing(GUNZIP), broken)?.write(Buffer.from('broken'), true);
+  assert.deepEqual([large.ended, slow.ended, much.ended, broken.error], [false, false, false, undefined]);
+  await until(() => [held, large, slow, much].every(({ ended }) => ended), 'all have ended');
+  await until(() => broken.error !== undefined, 'the broken one is known');
+  assert.equal(Buffer.concat(much.output).length, 100 * 1024);
+  assert.equal(stageMemory(), 0);
+});
+
 test('a stage that is given back calls nobody, whatever the library still does', async () => {
   const owner = new Owner();
   const stage = startStage(decompressing(GUNZIP), owner);
-  stage?.write(Buffer.from('broken'));
+  stage?.write(Buffer.from('broken'), false);
   stage?.destroy();
-  stage?.write(Buffer.from('more'));
+  stage?.write(Buffer.from('more'), false);
   stage?.hold(true);
   stage?.end();
   stage?.destroy();

@@ -46,6 +46,7 @@ export class CodedBody implements StageOwner {
   private readonly user: BodyUser;
   private stage: CodingStage | undefined = undefined;
   private trailers: HeaderMap | undefined = undefined;
+  private over = false;
 
   constructor(callbacks: FilterCallbacks, ofRequest: boolean, counts: BodyCounts, user: BodyUser) {
     this.callbacks = callbacks;
@@ -63,8 +64,7 @@ export class CodedBody implements StageOwner {
   write(chunk: Buffer, end: boolean): void {
     this.bytesIn += chunk.length;
     this.counts.block.add(this.counts.taken, chunk.length);
-    this.stage?.write(chunk);
-    if (end) this.stage?.end();
+    this.stage?.write(chunk, end);
   }
 
   finish(trailers: HeaderMap): void {
@@ -77,11 +77,13 @@ export class CodedBody implements StageOwner {
   }
 
   destroy(): void {
+    this.over = true;
     this.stage?.destroy();
     this.stage = undefined;
   }
 
   onOutput(chunk: Buffer): void {
+    if (this.over) return;
     this.bytesOut += chunk.length;
     if (this.user.passes?.(this) === false) return;
     this.counts.block.add(this.counts.given, chunk.length);
@@ -89,6 +91,7 @@ export class CodedBody implements StageOwner {
   }
 
   onOutputEnd(): void {
+    if (this.over) return;
     this.stage = undefined;
     const trailers = this.user.ending === undefined ? this.trailers : this.user.ending(this, this.trailers);
     if (trailers === undefined) this.send(NOTHING, true);

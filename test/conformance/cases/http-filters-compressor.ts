@@ -203,6 +203,10 @@ export const suite: Suite = {
     ...['first', 'last', 'three'].map(
       (name) => `http.${name}.compressor.text_zstd.zstd.response.total_compressed_bytes`,
     ),
+    ...['first', 'last', 'three', 'typed'].map(
+      (name) => `http.${name}.compressor.text_brotli.brotli.response.total_compressed_bytes`,
+    ),
+    'http.tuned.compressor.text_gzip.gzip.total_compressed_bytes',
     'http.tuned.compressor.text_zstd.zstd.total_compressed_bytes',
     'cluster.two.http2.nghttp2_upstream_connections',
   ]),
