@@ -10,38 +10,62 @@ export interface RotationPolicy {
   readonly fraction: number;
   /** The share is moved by up to this much either way, so that a fleet does not renew at once. */
   readonly jitter: number;
-  /** Never sooner than this after the last try. */
+  /** Never sooner than this after the last try, but for half of it once nothing valid is left. */
   readonly minDelayMs: number;
+  /** Failed renewals wait no longer than this. */
+  readonly maxDelayMs: number;
 }
 
 /** Half of the life, as Istio's agent does. */
-export const DEFAULT_ROTATION: RotationPolicy = { fraction: 0.5, jitter: 0.05, minDelayMs: 1000 };
+export const DEFAULT_ROTATION: RotationPolicy = { fraction: 0.5, jitter: 0.05, minDelayMs: 1000, maxDelayMs: 60_000 };
 
 /**
- * When a certificate obtained at `obtainedAt` should be renewed. Counted from when it was obtained and not from
+ * How long after it was obtained a certificate should be renewed. Counted from when it was obtained and not from
  * `notBefore`: that lies in the past by the issuer's skew, which may be longer than a short life. `random` is in [0, 1).
  */
-export function renewAt(validity: Validity, obtainedAt: number, random: number, policy = DEFAULT_ROTATION): number {
-  const start = Math.max(obtainedAt, validity.notBefore);
-  const life = validity.notAfter - start;
+export function renewIn(validity: Validity, obtainedAt: number, random: number, policy = DEFAULT_ROTATION): number {
+  const life = validity.notAfter - lifeStart(validity, obtainedAt);
   const share = policy.fraction + (random * 2 - 1) * policy.jitter;
-  return Math.max(start + life * share, obtainedAt + policy.minDelayMs);
+  return Math.max(life * share, policy.minDelayMs);
+}
+
+/** When that is. A life that begins in the future is counted from its beginning. */
+export function renewAt(validity: Validity, obtainedAt: number, random: number, policy = DEFAULT_ROTATION): number {
+  return lifeStart(validity, obtainedAt) + renewIn(validity, obtainedAt, random, policy);
 }
 
 /**
- * When to try again after `failures` (from 1) failed renewals: exponential from `minDelayMs`, but never so late that
- * the certificate has expired while half of its remaining life could have been used.
+ * How long to wait after `failures` (from 1) failed renewals: exponential from `minDelayMs`, but never so long that the
+ * certificate has expired while half of its remaining life could have been used. Once it has expired, or where there is
+ * none (`undefined`), half of `minDelayMs` at most: whoever signs again finds us at once.
  */
-export function retryAt(
-  validity: Validity,
+export function retryIn(
+  validity: Validity | undefined,
   now: number,
   failures: number,
   random: number,
   policy = DEFAULT_ROTATION,
 ): number {
-  const backoff = policy.minDelayMs * 2 ** Math.min(failures - 1, 10) * (0.5 + random / 2);
-  const half = (validity.notAfter - now) / 2;
-  return now + Math.max(Math.min(backoff, half), policy.minDelayMs / 2);
+  const bound = Math.min(policy.minDelayMs * 2 ** Math.min(failures - 1, 20), policy.maxDelayMs);
+  const backoff = bound * (0.5 + random / 2);
+  const half = validity === undefined ? 0 : (validity.notAfter - now) / 2;
+  return Math.max(Math.min(backoff, half), (policy.minDelayMs / 2) * (0.5 + random / 2));
+}
+
+/** Ages at which somebody should know: nobody has renewed it in time. */
+export const LIFE_STAGES = [
+  { stage: 'three-quarters', share: 0.75 },
+  { stage: 'nine-tenths', share: 0.9 },
+  { stage: 'expired', share: 1 },
+] as const;
+
+export type LifeStage = (typeof LIFE_STAGES)[number]['stage'];
+
+/** How much of its life is over: 0 at `since`, 1 at its end, more afterwards. */
+export function lifeUsed(validity: Validity, since: number, now: number): number {
+  const start = lifeStart(validity, since);
+  const life = validity.notAfter - start;
+  return life <= 0 ? 1 : Math.max(0, (now - start) / life);
 }
 
 export type ValidityState = 'not-yet-valid' | 'valid' | 'expired';
@@ -49,4 +73,8 @@ export type ValidityState = 'not-yet-valid' | 'valid' | 'expired';
 export function validityState(validity: Validity, now: number): ValidityState {
   if (now < validity.notBefore) return 'not-yet-valid';
   return now > validity.notAfter ? 'expired' : 'valid';
+}
+
+function lifeStart({ notBefore }: Validity, since: number): number {
+  return Math.max(since, notBefore);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_ROTATION, renewAt, retryAt, validityState } from '../../certs/rotation.ts';
+import { DEFAULT_ROTATION, lifeUsed, renewAt, retryIn, validityState } from '../../certs/rotation.ts';
 
 const validity = { notBefore: 0, notAfter: 130_000 };
 
@@ -28,12 +28,29 @@ test('an expired or very short certificate does not make a busy loop', () => {
   );
 });
 
-test('failed renewals back off, and come closer as the end nears', () => {
+test('failed renewals back off to a minute, and come closer as the end nears', () => {
   const long = { notBefore: 0, notAfter: 10_000_000 };
-  const delays = [1, 2, 3, 4].map((failures) => retryAt(long, 0, failures, 1));
-  assert.deepEqual(delays, [1000, 2000, 4000, 8000]);
-  assert.equal(retryAt({ notBefore: 0, notAfter: 4000 }, 0, 8, 1), 2000);
-  assert.equal(retryAt({ notBefore: 0, notAfter: 0 }, 5000, 8, 1), 5500);
+  const delays = [1, 2, 3, 4, 7, 1000].map((failures) => retryIn(long, 0, failures, 1));
+  assert.deepEqual(delays, [1000, 2000, 4000, 8000, 60_000, 60_000]);
+  assert.equal(retryIn({ notBefore: 0, notAfter: 4000 }, 0, 8, 1), 2000);
+});
+
+test('with nothing valid left, less than a second passes between tries', () => {
+  for (const random of [0, 0.5, 0.999]) {
+    for (const failures of [1, 8, 1000]) {
+      for (const none of [undefined, { notBefore: 0, notAfter: 0 }]) {
+        const pause = retryIn(none, 5000, failures, random);
+        assert.ok(pause >= 250 && pause <= 500, `${pause}`);
+      }
+    }
+  }
+});
+
+test('the part of the life that is over counts from when it was obtained', () => {
+  assert.equal(lifeUsed(validity, 100_000, 115_000), 0.5);
+  assert.equal(lifeUsed({ notBefore: 10_000, notAfter: 20_000 }, 0, 5000), 0);
+  assert.equal(lifeUsed(validity, 100_000, 133_000), 1.1);
+  assert.equal(lifeUsed({ notBefore: 0, notAfter: 0 }, 5, 5), 1);
 });
 
 test('says where in its life a certificate is', () => {
