@@ -23,6 +23,7 @@ import type { Options } from './command-line.ts';
 import { applyChange } from './config-applier.ts';
 import { decodeChecks } from './decode-checks.ts';
 import { errorMessage, ProxyError } from './errors.ts';
+import { tellInternalFaults } from './http/internal-fault.ts';
 import { ListenerBoard } from './listener-board.ts';
 import type { ComponentLog, Log } from './log.ts';
 import type { FromWorker } from './messages.ts';
@@ -100,6 +101,7 @@ export class App {
     const { bootstrap } = loaded;
     this.log = log.component('main');
     const config = log.component('config');
+    tellInternalFaults((message) => this.log.error({}, message));
     this.unsupported = new Unsupported(config);
     this.unsupported.replace('bootstrap', loaded.unsupported);
     this.named = new NamedStats(this.stats);

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Http1Options, Http2Options } from '../../../xds-client/model/http-connection-manager.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../http/headers.ts';
+import { internalFault } from '../../http/internal-fault.ts';
 import type {
   ClientConnection,
   ClientConnectionHandler,
@@ -69,10 +70,11 @@ export class Exchange {
       return;
     }
     this.dialed = this.target.dial(this.options.alpn, {
-      onReady: (socket) => {
-        this.codec = this.speak(socket);
-        this.begin(this.codec, head, body);
-      },
+      onReady: (socket) =>
+        this.guard(() => {
+          this.codec = this.speak(socket);
+          this.begin(this.codec, head, body);
+        }),
       onClosed: () => {
         this.dialed = undefined;
         this.lose();
@@ -111,13 +113,23 @@ export class Exchange {
       if (this.codec !== codec) return;
       // Bytes that nobody asked for must not be taken for the next answer.
       if (codec.activeStreams === 0 && !options.http2) this.drop();
-      else codec.receive(bytes);
+      else this.guard(() => codec.receive(bytes));
     });
     socket.on('end', () => {
-      if (this.codec === codec) codec.receiveEnd();
+      if (this.codec === codec) this.guard(() => codec.receiveEnd());
     });
-    socket.on('drain', () => codec.writable());
+    socket.on('drain', () => this.guard(() => codec.writable()));
     return codec;
+  }
+
+  /** An exception that nobody expects costs one check, not the process. */
+  private guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      internalFault('a health check', error);
+      this.lose();
+    }
   }
 
   private begin(codec: ClientConnection, head: RequestHead, body: Buffer | undefined): void {

@@ -317,3 +317,30 @@ test('payload segments match in order, without overlap, with anything between', 
   assert.equal(payloadMatches(segments('aa', 'aa'), Buffer.from('aaa')), false);
   assert.equal(payloadMatches(segments('aa', 'aa'), Buffer.from('aaxaa')), true);
 });
+
+test('hostile answers fail a check and nothing else', async (t) => {
+  const answers = [
+    'HTTP/1.1 200',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
+    'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
+    `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(20_000)}\r\n`,
+    '\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\x04\0\0\0\0\0',
+  ];
+  let turn = 0;
+  const port = await listening(
+    t,
+    createServer((socket) => {
+      socket.on('data', () => socket.end(answers[turn] ?? '', 'latin1'));
+    }),
+  );
+  for (turn = 0; turn < answers.length; turn++) {
+    for (const probe of [httpProbe(), httpProbe({ http2: true }), GRPC]) {
+      assert.deepEqual(
+        await checkerTo(t, port, { probe }).ask(),
+        UNREACHABLE,
+        `${probe.kind} ${answers[turn]?.slice(0, 40)}`,
+      );
+    }
+  }
+});
