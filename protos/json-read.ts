@@ -233,7 +233,15 @@ class Reader {
     if (typeof url !== 'string') return this.problem(at, `must be a string, not ${shown(url)}`);
     const type = typeOfUrl(url);
     const message = url.includes('/') ? findMessage(type) : undefined;
-    if (message === undefined) return this.problem(at, `is no type that is known here: ${shown(url)}`);
+    if (message === undefined) {
+      this.problems.push({
+        path: at,
+        message: `is no type that is known here: ${shown(url)}`,
+        kind: 'value',
+        unknownType: type,
+      });
+      return undefined;
+    }
     const before = this.serious();
     const held = hasOwnJson(type) ? this.anyWellKnown(type, json, path) : this.anyFields(message, json, path);
     // Bytes made of half a message would be read as a whole one.

@@ -43,6 +43,8 @@ export interface JsonProblem {
   /** `unknown-field`: a name the message does not have, which `--allow-unknown-static-fields` lets pass. */
   readonly kind: 'unknown-field' | 'value';
   readonly message: string;
+  /** Of an Any whose message is in no proto here. */
+  readonly unknownType?: string;
 }
 
 /** A field on the wire that the descriptors do not have. `path` is that of the message it stands in. */

@@ -7,6 +7,7 @@ import { extname } from 'node:path';
 import type { Bootstrap as BootstrapMessage } from '../../protos/generated/envoy/config/bootstrap/v3.d.ts';
 import { decodeMessage, encodeMessage, fromJson, type JsonProblem, mergeMessage, toJson } from '../../protos/index.ts';
 import type { Decoded, UnsupportedField } from '../../xds-client/decode/context.ts';
+import { whyRefused } from '../../xds-client/decode/index.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { hasDuplicateKeys } from './duplicate-keys.ts';
 import { locate } from './locate.ts';
@@ -190,9 +191,11 @@ export function loadBootstrap<T>(
   const problems: BootstrapProblem[] = [];
   const warnings: BootstrapProblem[] = [];
   for (const part of [base, over]) {
-    for (const { path, message: words, kind } of part?.problems ?? []) {
+    for (const { path, message: words, kind, unknownType } of part?.problems ?? []) {
       const list = kind === 'unknown-field' && source.allowUnknownFields === true ? warnings : problems;
-      list.push({ path, message: words, place: locate(part?.node(), undefined, path) });
+      const why = unknownType === undefined ? undefined : whyRefused(unknownType);
+      const text = why === undefined ? words : `${words}: ${why}`;
+      list.push({ path, message: text, place: locate(part?.node(), undefined, path) });
     }
   }
   const decoded = decode(message);

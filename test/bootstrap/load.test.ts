@@ -86,6 +86,15 @@ test('names every problem with its line, the inline YAML included', () => {
   ]);
 });
 
+test('an extension that no proto describes is refused by name where it is known', () => {
+  const type = 'type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config';
+  const configYaml = `static_resources: {clusters: [{transport_socket: {typed_config: {"@type": ${type}}}}]}`;
+  assert.match(
+    refused({ configYaml }),
+    /@type is no type that is known here: .*: Go plugins are not run, .*header_mutation/,
+  );
+});
+
 test("places the decoder's errors, in the part that was merged over too", () => {
   const configPath = file('base2.yaml', 'staticResources:\n  clusters:\n  - name: one\n    lbPolicy: RANDOM\n');
   const configYaml = 'static_resources:\n  clusters:\n  - name: two\n';

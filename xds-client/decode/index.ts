@@ -62,6 +62,15 @@ function collect<T>(decode: (ctx: DecodeContext) => T | undefined, checks?: Deco
   return { ok: false, errors, unsupported };
 }
 
+/** Why an extension of that type is not taken, where it is known by name. */
+export function whyRefused(type: string): string | undefined {
+  for (const table of Object.values(EXTENSIONS)) {
+    const known = table.find((extension) => extension.type === type);
+    if (known !== undefined && 'refused' in known) return known.refused;
+  }
+  return undefined;
+}
+
 /** One resource of a known type, from the `Any` of a response. */
 export function decodeResourceOf<M extends ResourceMessage>(
   type: M,
