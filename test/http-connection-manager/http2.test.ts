@@ -410,6 +410,18 @@ describe('an HTTP/2 downstream connection', () => {
     assert.equal(proxy.stat('http2.streams_active'), 0);
   });
 
+  test('ends after a response that says so, once the time to drain is over', async () => {
+    const upstream = await http2Upstream(echo);
+    const proxy = await start(upstream.port, { protocol: TO_HTTP2 }, { manager: { drainTimeoutMs: 20 } });
+    const client = session(proxy);
+    await ask(client, {});
+    assert.equal(proxy.stat('http2.goaway_sent'), 0);
+    proxy.draining = true;
+    assert.equal((await ask(client, {})).status, 200);
+    await until(() => proxy.stat('http.in.downstream_cx_active') === 0, 'the connection is gone');
+    assert.equal(proxy.stat('http.in.downstream_cx_drain_close'), 1);
+  });
+
   test('drains while it is idle', async () => {
     const upstream = await http2Upstream(echo);
     const proxy = await start(upstream.port, { protocol: TO_HTTP2 });

@@ -18,6 +18,8 @@ export interface Case {
   readonly admin?: readonly string[];
   /** One connection each, one after the other. */
   readonly client: Exchange | readonly Exchange[];
+  /** Paths that are posted to the admin port before anything else happens. */
+  readonly posts?: readonly string[];
   /** All connections at once. */
   readonly together?: boolean;
   /** Access-log lines to wait for, where it is not one a response. */

@@ -72,6 +72,7 @@ export async function runSuite(
         if (one.sinceStart?.includes(upstream.name) === true) continue;
         await upstream.reset(one.upstreams?.[upstream.name] ?? [reply(200, upstream.name)]);
       }
+      for (const path of one.posts ?? []) await proxy.post(path);
       const exchanges = [one.client].flat() as Exchange[];
       const saw: ClientSaw[] = [];
       if (one.together === true) saw.push(...(await Promise.all(exchanges.map(exchange))));

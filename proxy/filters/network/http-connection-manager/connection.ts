@@ -316,6 +316,8 @@ export class HttpConnection
     this.draining = true;
     this.manager.stats.inc(CX_DRAIN_CLOSE);
     this.codec?.drain();
+    // HTTP/1.1 ends with this response; in HTTP/2 streams may be on their way to us.
+    if (this.http2) this.armDrain();
   }
 
   takeTimer(target: TimerTarget, kind: number): Timer {
