@@ -44,14 +44,43 @@ const tlsOf = (side: 'Downstream' | 'Upstream', common: object) => ({
 });
 const inline = (text: string) => ({ inline_string: text });
 
-function listener(name: string, clusters: readonly string[], socket: object): object {
+/** Compresses what goes in and out, and takes it back: the two sides see what was sent. */
+const CODED: readonly object[] = [
+  coder('decompressor', 'one', { request_direction_config: { common_config: { enabled: switched(false) } } }),
+  coder('compressor', 'two', { request_direction_config: {}, response_direction_config: {} }),
+  coder('decompressor', 'three', {
+    request_direction_config: { advertise_accept_encoding: false },
+    response_direction_config: { common_config: { enabled: switched(false) } },
+  }),
+];
+
+function switched(on: boolean): object {
+  return { default_value: on, runtime_key: 'coded' };
+}
+
+function coder(kind: 'compressor' | 'decompressor', name: string, config: object): object {
+  const library = {
+    '@type': `${TYPE}.compression.zstd.${kind}.v3.Zstd`,
+    ...(kind === 'compressor' ? { compression_level: 1 } : {}),
+  };
+  return {
+    name,
+    typed_config: {
+      '@type': `${TYPE}.filters.http.${kind}.v3.${kind === 'compressor' ? 'Compressor' : 'Decompressor'}`,
+      [`${kind}_library`]: { name, typed_config: library },
+      ...config,
+    },
+  };
+}
+
+function listener(name: string, clusters: readonly string[], socket: object, filters: readonly object[] = []): object {
   const routes = clusters.map((cluster) => ({ match: { prefix: `/${cluster}` }, route: { cluster, timeout: '0s' } }));
   const typed_config = {
     '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: name,
     http2_protocol_options: WINDOWS,
     route_config: { name, virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
-    http_filters: [{ name: 'router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
+    http_filters: [...filters, { name: 'router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
   };
   return { name, address: address(0), filter_chains: [{ filters: [{ name: 'http', typed_config }], ...socket }] };
 }
@@ -141,7 +170,11 @@ test('a slow reader makes a fast writer wait, and nothing is lost', async (t) =>
     alpn_protocols: ['h2', 'http/1.1'],
   };
   const names = endpoints.map(([name]) => name);
-  const listeners = [listener('plain', names, {}), listener('tls', names, tlsOf('Downstream', common))];
+  const listeners = [
+    listener('plain', names, {}),
+    listener('tls', names, tlsOf('Downstream', common)),
+    listener('coded', names, {}, CODED),
+  ];
   const proxy = await new Tollway(t, bootstrapOf(listeners, clusters), ['--concurrency', '1']).live();
 
   const ways: [string, Way][] = [];
@@ -152,9 +185,16 @@ test('a slow reader makes a fast writer wait, and nothing is lost', async (t) =>
     ['h2', 'h2'],
     ['tls-h1', 'tls-h1'],
     ['tls-h2', 'tls-h2'],
+    ['coded-h1', 'h2'],
+    ['coded-h2', 'h1'],
   ] as const) {
     const tls = from.startsWith('tls');
-    const ask = await caller(t, from.endsWith('h1') ? 'h1' : 'h2', await proxy.port(tls ? 'tls' : 'plain'), tls);
+    const ask = await caller(
+      t,
+      from.endsWith('h1') ? 'h1' : 'h2',
+      await proxy.port(/^(tls|coded)/.exec(from)?.[1] ?? 'plain'),
+      tls,
+    );
     const endpoint = endpoints.find(([name]) => name === to)?.[1];
     if (endpoint === undefined) throw new Error(`no endpoint ${to}`);
     ways.push([`${from} to ${to}`, { ask, endpoint, path: `/${to}` }]);
@@ -178,5 +218,8 @@ test('a slow reader makes a fast writer wait, and nothing is lost', async (t) =>
         await send(one, proxy.pid, idle, () => open(way, source), source);
       });
     }
+  }
+  for (const direction of ['request', 'response']) {
+    assert.equal(await proxy.stat(`http.coded.compressor.two.zstd.${direction}.compressed`), 4);
   }
 });
