@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { HEADER_MUTATION } from '../../proxy/filters/http/header-mutation/header-mutation.ts';
 import type { HeaderMap } from '../../proxy/http/headers.ts';
 import { head, headers } from '../observe/stream-info.ts';
@@ -125,6 +126,24 @@ test('what is written is escaped, what is there keeps its bytes', () => {
   assert.equal(pathAfter('/p', parameter('k e&y', '%REQ(x-v)%/€')), '/p?k%20e%26y=a%26b%3D%FC%2F%E2%82%AC');
   assert.equal(pathAfter('/p?x=%26y%3d%0d%0a&%61=1', parameter('b', '2')), '/p?%61=1&b=2&x=%26y%3d%0d%0a');
   assert.equal(pathAfter('/p?%61=1&a=2', { remove: 'a' }), '/p');
+});
+
+test('parameters that no step touches keep their bytes, whatever they are', () => {
+  const config = mutations({
+    query_parameter_mutations: [parameter('added', '1', 'OVERWRITE_IF_EXISTS_OR_ADD'), { remove: 'gone' }],
+  });
+  const piece = fc.string({ unit: fc.constantFrom('a', 'B', '%', '2', '6', '0', 'd', '+', ';', '='), maxLength: 8 });
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
+      const given = pieces.filter((text) => text !== '');
+      const it = new FilterRun([{ factory: HEADER_MUTATION, config }], { head: head({}, `/p?${given.join('&')}`) });
+      it.request();
+      const out = it.requestHead?.path.replace('/p?', '').split('&') ?? [];
+      const kept = given.map((text) => (text.includes('=') ? text : `${text}=`));
+      assert.deepEqual(out.sort(), [...kept, 'added=1'].sort());
+    }),
+    { seed: 5, numRuns: 300 },
+  );
 });
 
 test('a query step that says nothing or too much is refused', () => {
