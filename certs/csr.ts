@@ -1,5 +1,6 @@
 /** Key pairs (node:crypto) and PKCS#10 requests (RFC 2986), for every source that signs requests. */
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { promisify } from 'node:util';
 import {
   bits,
   bytesOf,
@@ -25,6 +26,13 @@ export type KeyType = 'ec-p256' | 'rsa-2048' | 'rsa-4096';
 export function newKey(type: KeyType = 'ec-p256'): KeyObject {
   if (type === 'ec-p256') return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   return generateKeyPairSync('rsa', { modulusLength: type === 'rsa-2048' ? 2048 : 4096 }).privateKey;
+}
+
+/** The same on another thread. */
+export async function newKeyApart(type: KeyType): Promise<KeyObject> {
+  const generate = promisify(generateKeyPair);
+  if (type === 'ec-p256') return (await generate('ec', { namedCurve: 'P-256' })).privateKey;
+  return (await generate('rsa', { modulusLength: type === 'rsa-2048' ? 2048 : 4096 })).privateKey;
 }
 
 /** PKCS#8 PEM. A secret. */

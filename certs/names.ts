@@ -1,6 +1,21 @@
 /** X.509 names and extensions that requests and certificates share (RFC 5280 §4.2). */
 import { isIP } from 'node:net';
-import { boolean, bytesOf, children, encode, implicit, type Node, octets, oid, sequence, set, utf8 } from './der.ts';
+import {
+  boolean,
+  bytesOf,
+  children,
+  decode,
+  encode,
+  explicit,
+  implicit,
+  type Node,
+  octets,
+  oid,
+  oidOf,
+  sequence,
+  set,
+  utf8,
+} from './der.ts';
 
 /** What a certificate is for: its subject alternative names. */
 export interface SubjectNames {
@@ -28,6 +43,9 @@ export const Oid = {
 
 /** GeneralName choices (RFC 5280 §4.2.1.6). */
 const GENERAL = { dns: 2, uri: 6, ip: 7 };
+
+/** `[3]` of a TBSCertificate (RFC 5280 §4.1). */
+const EXTENSIONS = explicit(3);
 
 /** `O=..., CN=...`; an empty name where both are `undefined`. */
 export function distinguishedName(organization: string | undefined, commonName: string | undefined): Node {
@@ -70,6 +88,20 @@ export function readGeneralNames(general: Node): SubjectNames {
     else if (name.type === GENERAL.ip) ips.push(ipText(bytes));
   }
   return { uris, dnsNames, ips };
+}
+
+/** The subject alternative names of a certificate in DER. Throws when it is not strict DER. */
+export function namesInCertificate(der: Buffer): SubjectNames {
+  const [body] = children(decode(der));
+  for (const part of children(body)) {
+    if (part.tagClass !== EXTENSIONS.tagClass || part.type !== EXTENSIONS.type) continue;
+    for (const one of children(children(part)[0])) {
+      const parts = children(one);
+      const value = bytesOf(parts[parts.length - 1]);
+      if (oidOf(parts[0]) === Oid.subjectAltName && value !== undefined) return readGeneralNames(decode(value));
+    }
+  }
+  return { uris: [], dnsNames: [], ips: [] };
 }
 
 function ipText(bytes: Buffer): string {

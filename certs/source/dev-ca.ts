@@ -97,10 +97,13 @@ export class DevCa {
     return { ...this.#leaf(createPublicKey(key), names, request.ttlMs ?? DEFAULT_TTL_MS), key: keyPem(key) };
   }
 
-  /** Signs a request, with the names it asks for. Throws when it does not parse or is not signed by its key. */
-  sign(csrPem: string, ttlMs = DEFAULT_TTL_MS): IssuedCertificate {
+  /**
+   * Signs a request, with the names it asks for or those that are given instead. Throws when it does not parse or is not
+   * signed by its key.
+   */
+  sign(csrPem: string, ttlMs = DEFAULT_TTL_MS, names?: SubjectNames): IssuedCertificate {
     const csr = parseCsr(csrPem);
-    return this.#leaf(csr.publicKey, csr.names, ttlMs);
+    return this.#leaf(csr.publicKey, names ?? csr.names, ttlMs);
   }
 
   #leaf(publicKey: KeyObject, names: SubjectNames, ttlMs: number): IssuedCertificate {
