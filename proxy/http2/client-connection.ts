@@ -139,7 +139,7 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     else if (!stream.tunnels || status >= 300) stream.expected = read.contentLength;
     stream.remoteClosed = end;
     if (end && stream.expected > 0) {
-      this.malformed(stream, Fault.contentLength);
+      this.misannounced(stream, Fault.contentLength);
       return;
     }
     stream.receiveHead(head, end);
@@ -152,7 +152,7 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
       return;
     }
     if (stream.expected >= 0 && stream.arrived !== stream.expected) {
-      this.malformed(stream, Fault.contentLength);
+      this.misannounced(stream, Fault.contentLength);
       return;
     }
     stream.remoteClosed = true;

@@ -359,7 +359,7 @@ export abstract class Http2Connection {
     const { expected, arrived } = stream;
     if (expected >= 0 && (arrived > expected || (end && arrived !== expected))) {
       this.credit(chunk.length);
-      this.malformed(stream, expected === 0 ? Fault.bodyDisallowed : Fault.contentLength);
+      this.misannounced(stream, expected === 0 ? Fault.bodyDisallowed : Fault.contentLength);
       return;
     }
     stream.receiveData(chunk, end);
@@ -788,6 +788,12 @@ export abstract class Http2Connection {
     this.options.stats.inc(Http2Stat.rx_messaging_error);
     if (this.options.limits.streamErrors) this.endStream(stream, fault);
     else this.fail(fault);
+  }
+
+  /** Its DATA is not what its Content-Length said: whatever the configuration says of malformed messages, others go on. */
+  protected misannounced(stream: Http2Stream, fault: Http2Fault): void {
+    this.options.stats.inc(Http2Stat.rx_messaging_error);
+    this.endStream(stream, fault);
   }
 
   /** Resets one stream for the peer's fault. */

@@ -146,7 +146,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
       return;
     }
     if (stream.expected >= 0 && stream.arrived !== stream.expected) {
-      this.malformed(stream, Fault.contentLength);
+      this.misannounced(stream, Fault.contentLength);
       return;
     }
     this.options.stats.inc(Http2Stat.trailers);

@@ -225,6 +225,20 @@ describe('flow control of a server', () => {
 });
 
 describe('malformed requests', () => {
+  for (const [what, sent] of [
+    ['more', 'four'],
+    ['less', 'ab'],
+  ] as const) {
+    it(`ends the stream alone whose body is ${what} than announced`, () => {
+      const server = new Server({ streamErrors: false });
+      server.receive(headers(1, false, ...POST, 'content-length', '3'), data(1, sent, true));
+      assert.equal(server.last.reset, 'protocol-error');
+      assert.deepEqual(server.frames(), ['RST 1 1']);
+      server.receive(headers(3, true, ...GET));
+      assert.equal(server.requests.length, 2);
+    });
+  }
+
   const cases: [string, string[]][] = [
     ['an upper-case name', [...GET, 'X-A', '1']],
     ['an empty name', [...GET, '', '1']],

@@ -115,6 +115,40 @@ export const suite: Suite = {
         http2([headers(1, [...to('POST', '/one'), ['content-length', '9']], false), 60, data(1, 'x')]),
       ),
     },
+    ...[
+      ['less', 'x', true],
+      ['more', 'xxxxxxxxxxxx', false],
+    ].flatMap(([what, text, end]) =>
+      ['ingress', 'lenient'].map((listener) => ({
+        name: `${what as string} body than announced: ${listener}, and others go on`,
+        client: on(
+          listener,
+          http2(
+            [
+              headers(1, [...to('POST', '/one'), ['content-length', '9']], false),
+              60,
+              data(1, text as string, end as boolean),
+              60,
+              request(3, 'GET', '/direct'),
+            ],
+            2,
+          ),
+        ),
+        logLines: 2,
+      })),
+    ),
+    ...['ingress', 'lenient'].map((listener) => ({
+      name: `no body, but announced: ${listener}, and others go on`,
+      client: on(
+        listener,
+        http2(
+          [headers(1, [...to('POST', '/one'), ['content-length', '9']], true), 60, request(3, 'GET', '/direct')],
+          2,
+        ),
+      ),
+      ...(listener === 'ingress' ? { differs: TOLD } : {}),
+      logLines: 2,
+    })),
     {
       name: 'a stream that idles before its response',
       client: on('idle', http2([request(1, 'GET', '/one/hang')])),

@@ -1,4 +1,4 @@
-import { type Difference, http, type Suite, typeUrl } from '../harness/case.ts';
+import { type Difference, http, ROUTER, type Suite, typeUrl } from '../harness/case.ts';
 import { get, http2, on, post, raw } from '../harness/client.ts';
 import { request } from '../harness/http2-client.ts';
 import { reply } from '../harness/upstream.ts';
@@ -52,6 +52,28 @@ export const suite: Suite = {
         via: 'proxy',
         generate_request_id: true,
         common_http_protocol_options: { max_requests_per_connection: 2 },
+      },
+      filtered: {
+        http_filters: [
+          {
+            name: 'envoy.filters.http.buffer',
+            typed_config: {
+              '@type': typeUrl('envoy.extensions.filters.http.buffer.v3.Buffer'),
+              max_request_bytes: 100,
+            },
+          },
+          {
+            name: 'envoy.filters.http.header_mutation',
+            typed_config: {
+              '@type': typeUrl('envoy.extensions.filters.http.header_mutation.v3.HeaderMutation'),
+              mutations: {
+                request_mutations: [{ append: { header: { key: 'x-pass', value: '%REQ(:PATH)%' } } }],
+                response_mutations: [{ append: { header: { key: 'x-back', value: '%REQ(:PATH)%' } } }],
+              },
+            },
+          },
+          ROUTER,
+        ],
       },
       secure: { scheme_header_transformation: { scheme_to_overwrite: 'https' } },
     },
@@ -269,6 +291,30 @@ export const suite: Suite = {
       }),
       upstreams: { a: TARGET },
       logLines: 3,
+    },
+    {
+      name: 'through filters',
+      client: on('filtered', get('/plain')),
+      upstreams: { a: TARGET },
+      logLines: 2,
+    },
+    {
+      name: 'through filters, with a body',
+      client: on('filtered', post('/all', 'money')),
+      upstreams: { a: [to307] },
+      logLines: 2,
+      ...once(5),
+    },
+    {
+      name: 'through filters, and refused',
+      client: on('filtered', get('/plain')),
+      upstreams: { a: [to(`${HOME}/nothing`)] },
+    },
+    {
+      name: 'through filters, to a direct response',
+      client: on('filtered', get('/plain')),
+      upstreams: { a: [to(`${HOME}/answer`)] },
+      logLines: 2,
     },
     { name: 'over HTTP/2', client: http2([request(1, 'GET', '/plain')]), upstreams: { a: TARGET }, logLines: 2 },
     {
