@@ -30,6 +30,16 @@ export interface Http1ClientOptions extends HeadLimits {
 /** 1xx responses that may come before the final one. */
 const MAX_INFORMATIONAL = 16;
 
+const VERSION = Buffer.from('HTTP/1.');
+
+/** Whether a status line may begin like this. Empty lines before it are the scanner's business. */
+function beginsResponse(bytes: Buffer, at: number): boolean {
+  const first = bytes[at];
+  if (first === 13 || first === 10) return true;
+  const length = Math.min(VERSION.length, bytes.length - at);
+  return VERSION.compare(bytes, at, at + length, 0, length) === 0;
+}
+
 export class Http1ClientConnection implements ClientConnection, BodySink {
   readonly options: Http1ClientOptions;
   readonly out: Output;
@@ -228,12 +238,16 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
     if (this.partial === undefined) {
       end = scanHead(bytes, at, at, at, 0, bytes.length, options);
       if (end === NEED_MORE) {
+        // What is no HTTP need not be waited for.
+        if (!beginsResponse(bytes, at)) return this.refuse(Fault.statusLine, bytes.length);
         this.partial = new PartialHead(bytes, at);
         return bytes.length;
       }
     } else {
       end = this.partial.push(at === 0 ? bytes : bytes.subarray(at), options);
-      if (end === NEED_MORE) return bytes.length;
+      if (end === NEED_MORE) {
+        return beginsResponse(this.partial.begun, 0) ? bytes.length : this.refuse(Fault.statusLine, bytes.length);
+      }
       if (end >= 0) end += at;
       head = this.partial.head;
       this.partial = undefined;

@@ -135,6 +135,11 @@ export class PartialHead {
     return end - (this.length - taken);
   }
 
+  /** What has come so far. */
+  get begun(): Buffer {
+    return this.buffer.subarray(0, this.length);
+  }
+
   private append(bytes: Uint8Array, count: number): void {
     if (this.length + count > this.buffer.length) {
       const larger = Buffer.allocUnsafe((this.length + count) * 2);

@@ -54,6 +54,20 @@ describe('an HTTP/1 client connection', () => {
     assert.deepEqual(client.transport.writes, ['GET / HTTP/1.1\r\nhost: a\r\n\r\n']);
   });
 
+  it('waits for the end of a head only where it may be one', () => {
+    for (const pieces of [['SSH-2.0-x\r\n'], ['H', 'TTP/2 200'], ['HTTP', '/3'], ['\0']]) {
+      const client = new Client();
+      const { seen } = start(client);
+      for (const piece of pieces) client.receive(piece);
+      assert.equal(seen.reset, 'protocol-error', pieces.join('|'));
+    }
+    const client = new Client();
+    const { seen } = start(client);
+    for (const piece of ['H', 'TTP/', '1.1 200 OK\r\ncontent-length: 0\r\n', '\r\n']) client.receive(piece);
+    assert.equal(seen.reset, undefined);
+    assert.deepEqual(client.ends, [true]);
+  });
+
   it('destroys the connection when a request that was sent is reset', () => {
     const client = new Client();
     const { stream } = start(client);

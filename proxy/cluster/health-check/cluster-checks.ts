@@ -9,7 +9,7 @@ import { addressText } from '../../upstream/contract.ts';
 import type { DnsTimers } from '../dns.ts';
 import { checkAddress } from '../health.ts';
 import { HealthFlag } from '../shared.ts';
-import { statPrefix } from '../stats.ts';
+import { CLUSTER_STATS, ClusterStat, statPrefix } from '../stats.ts';
 import { createChecker } from './checkers.ts';
 import { type CheckResult, EXCLUDED } from './contract.ts';
 import { stabilized } from './membership.ts';
@@ -54,6 +54,7 @@ export class ClusterChecks {
   private readonly wrapping: CheckWrapping;
   private readonly sessions = new Map<string, Checked>();
   private http2: StatBlock | undefined = undefined;
+  private block: StatBlock | undefined = undefined;
   /** As discovery said it last, and with those that are kept. */
   private assignment: Assignment | undefined = undefined;
   private effective: Assignment | undefined = undefined;
@@ -105,6 +106,7 @@ export class ClusterChecks {
     this.sessions.clear();
     this.stats.release();
     this.http2?.release();
+    this.block?.release();
     this.wrapping.release();
   }
 
@@ -165,6 +167,7 @@ export class ClusterChecks {
             endpoint: () => this.sessions.get(address)?.endpoint ?? endpoint,
             wrapping,
             onVerify: () => stats.inc(HealthCheckStat.verifyCluster),
+            onProtocolError: () => this.clusterStats().inc(ClusterStat.upstream_cx_protocol_error),
             report,
           }),
         ),
@@ -201,6 +204,11 @@ export class ClusterChecks {
     const { state } = session;
     this.stats.add(HealthCheckStat.healthy, -Number(state.healthy));
     this.stats.add(HealthCheckStat.degraded, -Number(state.degraded));
+  }
+
+  private clusterStats(): StatBlock {
+    this.block ??= this.env.stats.block(statPrefix(this.cluster), CLUSTER_STATS);
+    return this.block;
   }
 
   private http2Stats(): StatBlock {

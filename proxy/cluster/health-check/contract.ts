@@ -43,6 +43,8 @@ export interface CheckTarget {
   readonly reuseConnection: boolean;
   /** The endpoint's answer was held against `service_name_matcher`. */
   readonly onVerify: () => void;
+  /** The endpoint broke the protocol. */
+  readonly onProtocolError: () => void;
   readonly report: (result: CheckResult) => void;
 }
 

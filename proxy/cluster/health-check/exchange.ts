@@ -97,7 +97,10 @@ export class Exchange {
     const handler: ClientConnectionHandler = {
       onStreamEnd: () => {},
       onGoAway: () => {},
-      onFault: (_fault: ProtocolFault) => this.lose(),
+      onFault: (_fault: ProtocolFault) => {
+        this.target.onProtocolError();
+        this.lose();
+      },
     };
     const transport = new SocketTransport(socket, () => this.lose());
     const limits = { maxHeadersBytes: MAX_HEAD_BYTES, maxHeadersCount: MAX_HEADERS };
@@ -112,8 +115,10 @@ export class Exchange {
     socket.on('data', (bytes: Buffer) => {
       if (this.codec !== codec) return;
       // Bytes that nobody asked for must not be taken for the next answer.
-      if (codec.activeStreams === 0 && !options.http2) this.drop();
-      else this.guard(() => codec.receive(bytes));
+      if (codec.activeStreams === 0 && !options.http2) {
+        this.target.onProtocolError();
+        this.drop();
+      } else this.guard(() => codec.receive(bytes));
     });
     socket.on('end', () => {
       if (this.codec === codec) this.guard(() => codec.receiveEnd());

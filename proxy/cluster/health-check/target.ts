@@ -72,10 +72,12 @@ export interface TargetOptions {
   readonly endpoint: () => Endpoint;
   readonly wrapping: CheckWrapping;
   readonly onVerify: () => void;
+  readonly onProtocolError: () => void;
   readonly report: (result: CheckResult) => void;
 }
 
-export function checkTarget({ cluster, check, endpoint, wrapping, onVerify, report }: TargetOptions): CheckTarget {
+export function checkTarget(options: TargetOptions): CheckTarget {
+  const { cluster, check, endpoint, wrapping, onVerify, onProtocolError, report } = options;
   return {
     authority: (configured) => endpoint().healthCheck?.hostname || configured || cluster.name,
     get scheme() {
@@ -84,6 +86,7 @@ export function checkTarget({ cluster, check, endpoint, wrapping, onVerify, repo
     timeoutMs: check.timeoutMs,
     reuseConnection: check.reuseConnection,
     onVerify,
+    onProtocolError,
     report,
     dial: (alpn, events) => connectTo(wrapping.context(endpoint(), alpn), () => wrapping.sslStats, events),
   };

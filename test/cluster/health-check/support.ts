@@ -131,6 +131,7 @@ export function checkerTo(
     endpoint: () => at,
     wrapping: new CheckWrapping(checked, check, wrapped.tls ?? noTls, stats),
     onVerify: () => verified++,
+    onProtocolError: () => stats.counter('cluster.pay.protocol_error').inc(),
     report: (result) => {
       const next = waiting.shift();
       if (next === undefined) arrived.push(result);
