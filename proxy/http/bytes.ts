@@ -10,7 +10,7 @@ import { type Slab, SlabPool } from './slab.ts';
 
 const READ_SLAB_BYTES = 256 * 1024;
 /** Slabs kept for the next reader. */
-const MAX_IDLE = 16;
+const MAX_IDLE = 64;
 
 const shared = new Set<ArrayBufferLike>();
 const slabs = new Map<ArrayBufferLike, Slab>();

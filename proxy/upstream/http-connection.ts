@@ -2,6 +2,7 @@
 
 import { ClusterStat } from '../cluster/stats.ts';
 import { internalFault } from '../http/internal-fault.ts';
+import { type Reads, readInto } from '../http/read-buffer.ts';
 import type {
   ClientConnection,
   ClientConnectionHandler,
@@ -14,7 +15,6 @@ import { type ConnectFailure, type ConnectionOwner, PooledConnection } from './c
 import type { UpstreamConnectionInfo } from './contract.ts';
 import type { HttpWish } from './http-pool.ts';
 import type { PoolableConnection } from './pool.ts';
-import { type Reads, readInto } from './read-buffer.ts';
 
 /** What an HTTP pool is told beyond a connection's beginning and end. */
 export interface HttpConnectionOwner extends ConnectionOwner<HttpConnection> {

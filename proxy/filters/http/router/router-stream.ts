@@ -455,11 +455,13 @@ export class RouterStream extends UpstreamRequest implements RequestSink, Attemp
     this.recordAnswer(attempt, known, response.status);
     this.endSpan(attempt);
     const dropped = becomesGet(head, response.status);
-    const body = dropped || this.body === undefined ? [] : this.body;
+    const held = this.body;
+    this.body = undefined;
     const trailers = dropped ? undefined : this.trailers;
     this.updatePause();
     this.end();
-    sink.restart(response, body, trailers);
+    sink.restart(response, dropped || held === undefined ? [] : held.pieces, trailers);
+    held?.release();
     return true;
   }
 

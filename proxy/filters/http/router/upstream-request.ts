@@ -5,9 +5,9 @@
 import type { Json } from '../../../../xds-client/model/common.ts';
 import type { RouteAction } from '../../../../xds-client/model/route.ts';
 import { ClusterStat } from '../../../cluster/stats.ts';
-import { keepBytes } from '../../../http/bytes.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import type { HeaderMap, RequestHead } from '../../../http/headers.ts';
+import { HeldBody } from '../../../http/held-body.ts';
 import type { ClientStream } from '../../../http/stream.ts';
 import type { CompiledRetry } from '../../../policy/retry-conditions.ts';
 import type { Host, LoadBalancerContext } from '../../../upstream/contract.ts';
@@ -40,7 +40,7 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
   /** The whole request may be sent again: by a retry, or to where a redirect leads. */
   protected keeps = false;
   /** Received and either not sent yet or kept. */
-  protected body: Buffer[] | undefined = undefined;
+  protected body: HeldBody | undefined = undefined;
   protected trailers: HeaderMap | undefined = undefined;
   protected bodyLimit = 0;
   protected requestEnded = false;
@@ -51,7 +51,6 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
    */
   protected awaitsTunnel = false;
   protected over = false;
-  private bodyBytes = 0;
   private upstreamBlocked = false;
   private requestPaused = false;
   private responsePaused = false;
@@ -71,13 +70,12 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
     if (this.over || this.cluster === undefined) return;
     const attempt = this.attempt;
     const stream = attempt?.stream;
-    if (this.keeps && this.bodyBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
+    if (this.keeps && this.heldBytes + chunk.length > this.bodyLimit) this.giveUpReplay();
     if (stream === undefined || this.keeps || this.awaitsTunnel) {
       // Nobody waits for the rest of a request whose response is complete.
       if (attempt?.over === true && this.responseStarted) return;
-      this.body ??= [];
-      this.body.push(keepBytes(chunk));
-      this.bodyBytes += chunk.length;
+      this.body ??= new HeldBody();
+      this.body.push(chunk);
     }
     if (end) this.endRequest();
     if (stream === undefined || attempt === undefined || this.awaitsTunnel) {
@@ -109,14 +107,16 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
   /** Sends what has come. False: the upstream reads slowly. */
   protected sendRequest(attempt: UpstreamAttempt, stream: ClientStream): boolean {
     const { body, trailers } = this;
-    const empty = body === undefined || body.length === 0;
+    const empty = body === undefined || body.pieces.length === 0;
     const last = this.requestEnded && trailers === undefined;
     if (last && empty) attempt.requestSent = true;
     const writable = stream.sendHead(this.head as RequestHead, last && empty);
     if (this.awaitsTunnel) return writable;
     // What is not kept for a replay is let go now: from here on data goes straight through.
-    if (!this.keeps) this.dropBody();
-    return this.sendHeld(attempt, body, last) && writable;
+    if (!this.keeps) this.body = undefined;
+    const flows = this.sendHeld(attempt, body?.pieces, last);
+    if (!this.keeps) body?.release();
+    return flows && writable;
   }
 
   /** Sends what has come of the request's body. `last`: it ends with it. */
@@ -144,11 +144,12 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
     headers.remove('content-length');
     this.awaitsTunnel = false;
     const { body, requestEnded } = this;
-    this.dropBody();
+    this.body = undefined;
     const last = requestEnded && this.trailers === undefined;
-    const held = body === undefined && last && !attempt.requestSent ? [Buffer.alloc(0)] : body;
+    const held = body === undefined && last && !attempt.requestSent ? [Buffer.alloc(0)] : body?.pieces;
     if (this.sendHeld(attempt, held, last)) this.updatePause();
     else this.blockUpstream(attempt);
+    body?.release();
   }
 
   /** The request's bytes go to the upstream as they are. */
@@ -172,9 +173,13 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
     this.updatePause();
   }
 
+  private get heldBytes(): number {
+    return this.body === undefined ? 0 : this.body.bytes;
+  }
+
   protected dropBody(): void {
+    this.body?.release();
     this.body = undefined;
-    this.bodyBytes = 0;
   }
 
   // Backpressure.
@@ -192,7 +197,7 @@ export abstract class UpstreamRequest extends RequestAccounts implements LoadBal
   }
 
   protected updatePause(): void {
-    const waiting = (this.attempt?.stream === undefined || this.awaitsTunnel) && this.bodyBytes > this.bodyLimit;
+    const waiting = (this.attempt?.stream === undefined || this.awaitsTunnel) && this.heldBytes > this.bodyLimit;
     const pause = !this.requestEnded && (this.upstreamBlocked || waiting);
     if (pause === this.requestPaused) return;
     this.requestPaused = pause;

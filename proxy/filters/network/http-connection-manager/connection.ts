@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
 import { internalFault } from '../../../http/internal-fault.ts';
+import { ownReads } from '../../../http/own-reads.ts';
 import type {
   ProtocolFault,
   ServerConnection,
@@ -115,9 +116,11 @@ export class HttpConnection
   /** A stream's idle timer, handed from request to request so that keep-alive arms one timer and not one a request. */
   private spareTimer: Timer | undefined = undefined;
 
-  constructor(manager: HttpManager, socket: Socket | TLSSocket, info: ConnectionInfo) {
+  constructor(manager: HttpManager, accepted: Socket | TLSSocket, info: ConnectionInfo) {
     const { config, stats } = manager;
     this.manager = manager;
+    const own = info.tls === undefined ? ownReads(accepted, (bytes) => this.onData(bytes)) : undefined;
+    const socket = own?.socket ?? accepted;
     this.socket = socket;
     this.info = info;
     this.remoteAddress = info.remoteAddress;
@@ -134,7 +137,7 @@ export class HttpConnection
     }
     // A response's head and body are written one after the other: Nagle would hold the second back.
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    if (own === undefined) socket.on('data', (chunk: Buffer) => this.onData(chunk));
     socket.on('end', () => this.onEnd());
     socket.on('drain', () => this.codec?.writable());
     socket.on('error', () => {
@@ -159,6 +162,8 @@ export class HttpConnection
       this.durationTimer = new Timer(this, MAX_DURATION);
       timers.arm(this.durationTimer, config.common.maxConnectionDurationMs);
     }
+    const pending = own?.pending;
+    if (pending !== undefined) process.nextTick(() => this.onData(pending));
   }
 
   get activeStreams(): number {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { OnReadOpts } from 'node:net';
 import { it } from 'node:test';
 import { keepBytes, readSlabs, slabOf } from '../../proxy/http/bytes.ts';
-import { readInto } from '../../proxy/upstream/read-buffer.ts';
+import { readInto } from '../../proxy/http/read-buffer.ts';
 
 function reads(onBytes: (bytes: Buffer) => void, overwritten: () => void) {
   return readInto(onBytes, overwritten).onread;

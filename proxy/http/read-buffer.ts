@@ -1,12 +1,12 @@
 /**
- * What upstream connections read into: one buffer for all of a thread, and a slab of its own for a connection that brings
+ * What connections read into: one buffer for all of a thread, and a slab of its own for a connection that brings
  * many bytes. A read into either allocates nothing and passes by the stream machinery; what it holds is valid until the
  * reader's callback returns (../http/bytes.ts says how it is kept or lent).
  */
 import type { Buffer } from 'node:buffer';
 import type { OnReadOpts } from 'node:net';
-import { readSlabs, sharedReads } from '../http/bytes.ts';
-import type { Slab } from '../http/slab.ts';
+import { readSlabs, sharedReads } from './bytes.ts';
+import type { Slab } from './slab.ts';
 
 const SHARED_BYTES = 64 * 1024;
 /** A read that filled this much of the shared buffer will be followed by more. */
