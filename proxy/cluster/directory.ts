@@ -11,7 +11,7 @@ import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import { addressText } from '../upstream/contract.ts';
 import { BreakerGauges } from './breaker-gauges.ts';
 import { staticAssignment } from './dns.ts';
-import { healthOf, isExcluded } from './health.ts';
+import { changedPriorities, setMembershipGauges } from './membership-gauges.ts';
 import { ACTIVE_CHECK_FLAGS, EndpointCell, SharedCells, type Slot } from './shared.ts';
 import { CLUSTER_STATS, ClusterStat, statPrefix } from './stats.ts';
 
@@ -224,26 +224,11 @@ export class ClusterDirectory {
   }
 
   private setMembership(entry: Entry, assignment: Assignment): void {
-    const { stats, endpointSlots } = entry;
     entry.healthChanged = false;
-    const count = { healthy: 0, degraded: 0, unhealthy: 0 };
-    let total = 0;
-    let excluded = 0;
-    let heaviest = 0;
-    for (const { endpoints } of assignment.localities) {
-      for (const { health, weight } of endpoints) {
-        const { cells, base } = this.cells.slot(endpointSlots[total++] as number);
-        const flags = Atomics.load(cells, base + EndpointCell.healthFlags);
-        count[healthOf(health, flags)]++;
-        if (isExcluded(health, flags)) excluded++;
-        heaviest = Math.max(heaviest, weight);
-      }
-    }
-    stats.set(ClusterStat.membership_total, total);
-    stats.set(ClusterStat.membership_healthy, count.healthy);
-    stats.set(ClusterStat.membership_degraded, count.degraded);
-    stats.set(ClusterStat.membership_excluded, excluded);
-    stats.set(ClusterStat.max_host_weight, heaviest);
+    setMembershipGauges(entry.stats, assignment, (index) => {
+      const { cells, base } = this.cells.slot(entry.endpointSlots[index] as number);
+      return Atomics.load(cells, base + EndpointCell.healthFlags);
+    });
   }
 
   private add(cluster: Cluster): Entry {
@@ -283,28 +268,4 @@ function slotsByAddress({ assignment, endpointSlots }: Entry): ReadonlyMap<strin
     for (const { address } of endpoints) slots.set(addressText(address), endpointSlots[at++] as number);
   }
   return slots;
-}
-
-const NONE: ReadonlySet<string> = new Set();
-
-/** Priorities that gained or lost an endpoint: each counts as a change. */
-function changedPriorities(earlier: Assignment | undefined, after: Assignment): number {
-  const before = earlier === undefined ? [] : addressesByPriority(earlier);
-  const now = addressesByPriority(after);
-  let changed = 0;
-  for (let priority = 0; priority < Math.max(before.length, now.length); priority++) {
-    const old = before[priority] ?? NONE;
-    const young = now[priority] ?? NONE;
-    if (old.size !== young.size || [...old].some((address) => !young.has(address))) changed++;
-  }
-  return changed;
-}
-
-function addressesByPriority(assignment: Assignment): Set<string>[] {
-  const found: Set<string>[] = [];
-  for (const { priority, endpoints } of assignment.localities) {
-    found[priority] ??= new Set();
-    for (const { address } of endpoints) found[priority].add(addressText(address));
-  }
-  return found;
 }
