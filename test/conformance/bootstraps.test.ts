@@ -150,6 +150,109 @@ const ROWS: { readonly [name: string]: Row } = {
     bootstrap: routes({ match: { prefix: '/' }, route: { cluster: 'nobody' } }),
     taken: false,
   },
+  'an upgrade of a route twice': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'ws' }, { upgrade_type: 'WS' }] },
+    }),
+    taken: false,
+    says: /[Dd]uplicate upgrade/,
+  },
+  'an upgrade of a route without a type': {
+    bootstrap: routes({ match: { prefix: '/' }, route: { cluster: 'a', upgrade_configs: [{}] } }),
+    taken: false,
+  },
+  'a tunnel that is no CONNECT': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'ws', connect_config: {} }] },
+    }),
+    taken: false,
+    says: /ConnectConfig/,
+  },
+  'a tunnel of CONNECT in small letters': {
+    bootstrap: routes({
+      match: { connect_matcher: {} },
+      route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'connect', connect_config: {} }] },
+    }),
+    taken: true,
+  },
+  'an upgrade of the manager twice': {
+    bootstrap: manager({ upgrade_configs: [{ upgrade_type: 'ws' }, { upgrade_type: 'WS' }] }),
+    taken: false,
+    says: /upgrade/,
+  },
+  'an upgrade whose filters have no router': {
+    bootstrap: manager({
+      upgrade_configs: [
+        {
+          upgrade_type: 'ws',
+          filters: [
+            {
+              name: 'envoy.filters.http.buffer',
+              typed_config: {
+                '@type': typeUrl('envoy.extensions.filters.http.buffer.v3.Buffer'),
+                max_request_bytes: 1,
+              },
+            },
+          ],
+        },
+      ],
+    }),
+    taken: false,
+  },
+  'a redirect that copies the host': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', internal_redirect_policy: { response_headers_to_copy: ['Host'] } },
+    }),
+    taken: false,
+  },
+  'a redirect that copies a header twice': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', internal_redirect_policy: { response_headers_to_copy: ['x-a', 'x-a'] } },
+    }),
+    taken: false,
+  },
+  'a redirect with a status that is none': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', internal_redirect_policy: { redirect_response_codes: [200, 302] } },
+    }),
+    taken: true,
+  },
+  'a redirect with too many statuses': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: { cluster: 'a', internal_redirect_policy: { redirect_response_codes: [301, 302, 303, 307, 308, 309] } },
+    }),
+    taken: false,
+  },
+  'a redirect with an unknown predicate': {
+    bootstrap: routes({
+      match: { prefix: '/' },
+      route: {
+        cluster: 'a',
+        internal_redirect_policy: { predicates: [{ name: 'x', typed_config: { '@type': typeUrl('x.y.Z') } }] },
+      },
+    }),
+    taken: false,
+  },
+  'a header of the router that is not checked strictly': {
+    bootstrap: manager({
+      http_filters: [
+        {
+          name: 'r',
+          typed_config: {
+            '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router'),
+            strict_check_headers: ['x-own'],
+          },
+        },
+      ],
+    }),
+    taken: false,
+  },
   'a route without a match': { bootstrap: routes({ route: { cluster: 'a' } }), taken: false },
   'a route without an action': { bootstrap: routes({ match: { prefix: '/' } }), taken: false },
   'a regex that is none': {
