@@ -1,6 +1,7 @@
 /**
  * gRPC's interop client and server (Go, `npm run peers -- grpc-interop`) through Tollway, and with `--envoy` through Envoy: every
- * case that passes without a proxy has to pass, in plaintext, with TLS on both sides, and with mTLS between two sidecars.
+ * case that passes without a proxy has to pass, in plaintext, with TLS on both sides, with mTLS between two sidecars, and through
+ * the HTTP filters that let streams be streams.
  * Words choose cases. Exits with 1 when one fails.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -9,7 +10,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { argv, stderr, stdout } from 'node:process';
-import { accessLog, clusterOf, httpManager, httpOptions, loopback, render } from './harness/case.ts';
+import { accessLog, clusterOf, httpManager, httpOptions, loopback, render, typeUrl } from './harness/case.ts';
 import { downstreamTls, FILES, tlsContext, upstreamTls, uriSan } from './harness/certificates.ts';
 import { goTool } from './harness/go-tools.ts';
 import { type RunningProxy, startProxy } from './harness/proxies.ts';
@@ -99,21 +100,48 @@ async function startServer(args: readonly string[]): Promise<number> {
   throw new Error('the interop server does not listen');
 }
 
+const filter = (name: string, type: string, config: object = {}): object => ({
+  name: `envoy.filters.http.${name}`,
+  typed_config: { '@type': typeUrl(`envoy.extensions.filters.http.${name}.v3.${type}`), ...config },
+});
+const gzip = (kind: 'compressor' | 'decompressor'): object => ({
+  [`${kind}_library`]: {
+    name: 'gzip',
+    typed_config: { '@type': typeUrl(`envoy.extensions.compression.gzip.${kind}.v3.Gzip`) },
+  },
+});
+const FILTERS = [
+  filter('grpc_stats', 'FilterConfig', { stats_for_all_methods: true, enable_upstream_stats: true }),
+  filter('grpc_web', 'GrpcWeb'),
+  filter('cors', 'Cors'),
+  filter('fault', 'HTTPFault', { delay: { fixed_delay: '0.005s', percentage: { numerator: 50 } } }),
+  filter('compressor', 'Compressor', { ...gzip('compressor'), response_direction_config: {} }),
+  filter('decompressor', 'Decompressor', gzip('decompressor')),
+  filter('header_mutation', 'HeaderMutation', {
+    mutations: { request_mutations: [{ append: { header: { key: 'x-a', value: 'b' } } }] },
+  }),
+];
+
 const proxies: RunningProxy[] = [];
 /** Port of a proxy that takes what comes to the upstream, each side with its transport socket. */
-async function through(upstream: number, downstreamSocket: object, upstreamSocket: object): Promise<number> {
+async function through(
+  upstream: number,
+  downstreamSocket: object,
+  upstreamSocket: object,
+  filters: readonly object[] = [],
+): Promise<number> {
   const routes = [
     {
       match: { prefix: '/' },
       route: { cluster: 'a', timeout: '0s', max_stream_duration: { grpc_timeout_header_max: '0s' } },
     },
   ];
-  const filters = [httpManager('ingress', { routes }, { access_log: [accessLog()] })];
+  const chain = [httpManager('ingress', { routes, filters }, { access_log: [accessLog()] })];
   const cluster = { endpoints: ['a'], ...httpOptions({}, { http2_protocol_options: {} }), ...upstreamSocket };
   const bootstrap = {
     admin: { address: loopback(0) },
     static_resources: {
-      listeners: [{ name: 'ingress', address: loopback(0), filter_chains: [{ filters, ...downstreamSocket }] }],
+      listeners: [{ name: 'ingress', address: loopback(0), filter_chains: [{ filters: chain, ...downstreamSocket }] }],
       clusters: [clusterOf('a', cluster)],
     },
   };
@@ -165,6 +193,7 @@ try {
   const ways: readonly (readonly [string, number, readonly string[]])[] = [
     [`plaintext through ${kind}`, await through(plain, {}, {}), []],
     [`TLS to ${kind} and on`, await through(secure, takesTls, opensTls), CLIENT_TLS],
+    [`through filters of ${kind}`, await through(plain, {}, {}, FILTERS), []],
     [`mTLS between two of ${kind}`, await through(await through(plain, takesMutual, {}), {}, opensMutual), []],
   ];
   for (const [title, port, args] of ways) {
