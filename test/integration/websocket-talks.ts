@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 
 /** One end of a WebSocket, and what it saw, in order. */
@@ -106,8 +107,12 @@ export class Ends {
   }
 
   dial(url: string, protocols: readonly string[] = [], deflate = false): { client: End; socket: Socket } {
-    const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true, noDelay: true });
+    const { hostname: host, port, protocol } = new URL(url);
+    const to = { host, port: Number(port) };
+    const socket =
+      protocol === 'wss:'
+        ? connectTls({ ...to, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+        : connect({ ...to, allowHalfOpen: true, noDelay: true });
     this.#sockets.add(socket);
     const options = { perMessageDeflate: deflate ? { threshold: 0 } : false, createConnection: () => socket };
     return { client: new End(new WebSocket(url, [...protocols], options)), socket };
