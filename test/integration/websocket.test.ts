@@ -50,14 +50,21 @@ test('a WebSocket is through the proxy what it is without, from and to either pr
   const ends = new Ends(t);
   const endpoint = await ends.port();
   const clusters = [clusterTo('h1', endpoint), clusterTo('h2', await fromHttp2(t, endpoint), HTTP2)];
-  const proxy = await new Tollway(t, bootstrapOf([socketListener('sockets', ['h1', 'h2'], [])], clusters)).live();
+  const next = await new Tollway(
+    t,
+    bootstrapOf([socketListener('sockets', ['mesh'], [])], [{ ...clusters[0], name: 'mesh' }]),
+  ).live();
+  // A sidecar of its own before the endpoint: HTTP/2 is spoken between the two.
+  clusters.push(clusterTo('mesh', await next.port('sockets'), HTTP2));
+  const listener = socketListener('sockets', ['h1', 'h2', 'mesh'], []);
+  const proxy = await new Tollway(t, bootstrapOf([listener], clusters)).live();
   const downstream = { h1: await proxy.port('sockets'), h2: await toHttp2(t, await proxy.port('sockets')) };
 
   for (const [name, talk] of Object.entries(TALKS)) {
     await t.test(name, { timeout: 20_000 }, async (one) => {
       const direct = await talk(ends, `ws://127.0.0.1:${endpoint}/`);
       for (const [from, port] of Object.entries(downstream)) {
-        for (const to of ['h1', 'h2']) {
+        for (const to of ['h1', 'h2', 'mesh']) {
           await one.test(`${from} to ${to}`, { timeout: 10_000 }, async () => {
             assert.deepEqual(await talk(ends, `ws://127.0.0.1:${port}/${to}/`), direct);
           });
