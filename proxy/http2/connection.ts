@@ -1,17 +1,17 @@
 /**
- * What both sides of an HTTP/2 connection do (RFC 9113): frames in and out, SETTINGS, flow control, PING, and the guards
+ * What both sides of an HTTP/2 connection do (RFC 9113): frames in (out: ./frame-writer.ts), SETTINGS, flow control, PING, and the guards
  * against peers that cost more than they ask for. Over 300 lines because the state between two frames is one state.
  *
  * Frames are handled where they lie in the received bytes; only one that comes in pieces is put together first, and DATA
  * never is. What goes out is gathered by ../http/output.ts and written once a turn.
  */
 import { Buffer } from 'node:buffer';
-import type { HeaderMap } from '../http/headers.ts';
-import { Output } from '../http/output.ts';
 import type { ResetReason, Transport } from '../http/stream.ts';
+import { BlockUnderWay } from './block-under-way.ts';
 import { EMPTY } from './byte-queue.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { Fault, type Http2Fault } from './faults.ts';
+import { DRAIN_PING, FrameWriter } from './frame-writer.ts';
 import {
   ErrorCode,
   FIRST_WINDOW,
@@ -25,40 +25,28 @@ import {
   PREFACE,
   Setting,
 } from './frames.ts';
-import { dropPseudo, putBlock, putHead } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
 import { Keepalive } from './keepalive.ts';
 import type { Http2CodecOptions } from './options.ts';
-import { QueuedFrames } from './queued-frames.ts';
 import { Http2Stat } from './stats.ts';
 import type { Http2Stream } from './stream.ts';
 
-const DRAIN_PING = Buffer.from('tollway1', 'latin1');
+/** Bytes of a header block that are always taken, before they are decoded. */
+const LEAST_BLOCK = 64 * 1024;
 
-export abstract class Http2Connection {
-  readonly options: Http2CodecOptions;
-  readonly out: Output;
+export abstract class Http2Connection extends FrameWriter {
   readonly streams = new Map<number, Http2Stream>();
   readonly decoder: HpackDecoder;
-  readonly encoder: HpackEncoder;
-  /** What we may still send on the connection. */
-  sendWindow = FIRST_WINDOW;
   /** The window that the peer gives a new stream. */
   peerWindow = FIRST_WINDOW;
   protected peerMaxStreams = MAX_STREAM_ID;
   protected peerTakesConnect = false;
-  protected readonly transport: Transport;
-  /** Nothing more is read or written. */
-  protected over = false;
   /** The highest stream that the peer opened and we took. */
   protected lastPeerStream = 0;
   protected readonly closedStreams = new ClosedStreams();
   /** Of the preface, bytes that have come. */
   protected prefaceAt = 0;
-  private readonly isServer: boolean;
   private readonly keepalive: Keepalive | undefined;
-  private peerFrameSize = FRAME_SIZE;
   /** The peer's first SETTINGS have come. */
   protected settled = false;
   private receiveWindow: number;
@@ -81,35 +69,20 @@ export abstract class Http2Connection {
   private padLeft = 0;
   private padLengthDue = false;
 
-  // The header block under way.
-  private blockStream = 0;
-  private blockEnds = false;
-  private block: Buffer = EMPTY;
-  private blockLength = 0;
-  private continuations = 0;
-  private readonly maxBlock: number;
+  private readonly block: BlockUnderWay;
 
   // What guards count.
   private emptyFrames = 0;
   private priorityFrames = 0;
   private windowUpdates = 0;
   private openedStreams = 0;
-  private dataFramesSent = 0;
-  private readonly queuedFrames: QueuedFrames;
-  private readonly queuedControlFrames: QueuedFrames;
 
   constructor(transport: Transport, options: Http2CodecOptions, isServer: boolean) {
-    this.transport = transport;
-    this.options = options;
-    this.isServer = isServer;
-    this.out = new Output(transport);
+    super(transport, options, isServer);
     const { limits } = options;
     this.decoder = new HpackDecoder(limits.headerTableSize);
-    this.encoder = new HpackEncoder(limits.headerTableSize);
     this.receiveWindow = limits.connectionWindow;
-    this.queuedFrames = new QueuedFrames(limits.maxOutboundFrames);
-    this.queuedControlFrames = new QueuedFrames(limits.maxOutboundControlFrames);
-    this.maxBlock = Math.max(64 * 1024, options.maxHeadersBytes + FRAME_SIZE);
+    this.block = new BlockUnderWay(Math.max(LEAST_BLOCK, options.maxHeadersBytes + FRAME_SIZE));
     if (!isServer) {
       this.prefaceAt = PREFACE.length;
       this.out.bytes(PREFACE);
@@ -126,7 +99,7 @@ export abstract class Http2Connection {
 
   /** A header block has begun to come and has not ended. */
   get headUnderWay(): boolean {
-    return this.blockStream !== 0;
+    return this.block.stream !== 0;
   }
 
   /** A header block is complete; its fields are the decoder's. */
@@ -179,7 +152,7 @@ export abstract class Http2Connection {
     const id = readUint31(head, h + 5);
     if (length > FRAME_SIZE) return this.refuse(Fault.frameSize, at);
     if (!this.settled && type !== Frame.Settings) return this.refuse(Fault.firstFrame, at);
-    if (this.blockStream !== 0 && (type !== Frame.Continuation || id !== this.blockStream)) {
+    if (this.block.stream !== 0 && (type !== Frame.Continuation || id !== this.block.stream)) {
       return this.refuse(Fault.continuation, at);
     }
     if (type === Frame.Data) {
@@ -221,7 +194,7 @@ export abstract class Http2Connection {
         this.takeHeaders(flags, id, bytes, start, end);
         return;
       case Frame.Continuation:
-        if (this.blockStream === 0) this.fail(Fault.continuation);
+        if (this.block.stream === 0) this.fail(Fault.continuation);
         else this.continueBlock(flags, bytes, start, end);
         return;
       case Frame.Priority:
@@ -414,11 +387,7 @@ export abstract class Http2Connection {
       this.takeBlock(id, ends, bytes, start, end);
       return;
     }
-    this.blockStream = id;
-    this.blockEnds = ends;
-    this.continuations = 0;
-    this.blockLength = 0;
-    this.appendBlock(bytes, start, end);
+    this.block.begin(id, ends, bytes, start, end);
   }
 
   private continueBlock(flags: number, bytes: Buffer, start: number, end: number): void {
@@ -426,28 +395,13 @@ export abstract class Http2Connection {
     if (end > start) this.emptyFrames = 0;
     else if (!last) this.countEmpty();
     if (this.over) return;
-    if (++this.continuations > 8 + this.maxBlock / FRAME_SIZE || this.blockLength + end - start > this.maxBlock) {
+    const { block } = this;
+    if (!block.add(bytes, start, end)) {
       this.options.stats.inc(Http2Stat.header_overflow);
       this.fail(Fault.blockTooLarge);
       return;
     }
-    this.appendBlock(bytes, start, end);
-    if (!last) return;
-    const { block, blockStream } = this;
-    this.blockStream = 0;
-    this.block = EMPTY;
-    this.takeBlock(blockStream, this.blockEnds, block, 0, this.blockLength);
-  }
-
-  private appendBlock(bytes: Buffer, start: number, end: number): void {
-    const length = this.blockLength + end - start;
-    if (length > this.block.length) {
-      const larger = Buffer.allocUnsafe(Math.max(4096, length * 2));
-      this.block.copy(larger, 0, 0, this.blockLength);
-      this.block = larger;
-    }
-    bytes.copy(this.block, this.blockLength, start, end);
-    this.blockLength = length;
+    if (last) this.takeBlock(block.stream, block.ends, block.take(), 0, block.length);
   }
 
   private takeBlock(id: number, ends: boolean, block: Buffer, start: number, end: number): void {
@@ -650,120 +604,6 @@ export abstract class Http2Connection {
     for (const stream of this.streams.values()) if (!this.out.blocked) stream.drained();
   }
 
-  // Frames out.
-
-  /** Begins a frame and returns where its payload goes; `out.filled` ends it. */
-  private frame(length: number, type: number, flags: number, id: number): number {
-    const at = this.out.room(FRAME_HEAD + length);
-    putHead(this.out.buffer, at, length, type, flags, id);
-    return at + FRAME_HEAD;
-  }
-
-  putData(stream: Http2Stream, chunk: Buffer, end: boolean): void {
-    if (this.over) return;
-    const { out, peerFrameSize } = this;
-    stream.sendWindow -= chunk.length;
-    this.sendWindow -= chunk.length;
-    let at = 0;
-    do {
-      const next = Math.min(chunk.length, at + peerFrameSize);
-      const last = end && next === chunk.length;
-      out.filled(this.frameHead(next - at, Frame.Data, last ? Flag.EndStream : 0, stream.id));
-      if (next > at) out.bytes(at === 0 && next === chunk.length ? chunk : chunk.subarray(at, next));
-      at = next;
-      this.dataFramesSent++;
-      this.countFrame();
-    } while (at < chunk.length);
-  }
-
-  /** Writes a frame's head alone; the payload follows through `out.bytes`. */
-  private frameHead(length: number, type: number, flags: number, id: number): number {
-    const at = this.out.room(FRAME_HEAD);
-    putHead(this.out.buffer, at, length, type, flags, id);
-    return at + FRAME_HEAD;
-  }
-
-  /** Writes HEADERS of the pseudo-fields that were set (./header-block.ts) and `headers`. */
-  putHeaders(stream: Http2Stream, headers: HeaderMap, end: boolean): void {
-    if (this.over) {
-      dropPseudo();
-      return;
-    }
-    putBlock(this.out, this.encoder, headers, stream.id, end, this.peerFrameSize);
-    this.countFrame();
-  }
-
-  putReset(id: number, code: number): void {
-    if (this.over) return;
-    const at = this.frame(4, Frame.RstStream, 0, id);
-    this.out.buffer.writeUInt32BE(code, at);
-    this.out.filled(at + 4);
-    this.options.stats.inc(Http2Stat.tx_reset);
-    this.countControl();
-  }
-
-  private putWindowUpdate(id: number, increment: number): void {
-    const at = this.frame(4, Frame.WindowUpdate, 0, id);
-    this.out.buffer.writeUInt32BE(increment, at);
-    this.out.filled(at + 4);
-    this.countFrame();
-  }
-
-  private putPing(from: Buffer, start: number, flags: number): void {
-    const at = this.frame(8, Frame.Ping, flags, 0);
-    from.copy(this.out.buffer, at, start, start + 8);
-    this.out.filled(at + 8);
-    this.countControl();
-  }
-
-  /** For the keepalive: any eight bytes but those of the drain. */
-  ping(): void {
-    if (!this.over) this.putPing(KEEPALIVE_PING, 0, 0);
-  }
-
-  protected pingForDrain(): void {
-    this.putPing(DRAIN_PING, 0, 0);
-  }
-
-  protected putGoAway(lastStream: number, code: number): void {
-    const at = this.frame(8, Frame.GoAway, 0, 0);
-    this.out.buffer.writeUInt32BE(lastStream, at);
-    this.out.buffer.writeUInt32BE(code, at + 4);
-    this.out.filled(at + 8);
-    this.options.stats.inc(Http2Stat.goaway_sent);
-  }
-
-  private putSettings(): void {
-    const { limits } = this.options;
-    const pairs: [number, number][] = [];
-    if (limits.headerTableSize !== 4096) pairs.push([Setting.HeaderTableSize, limits.headerTableSize]);
-    if (!this.isServer) pairs.push([Setting.EnablePush, 0]);
-    pairs.push([Setting.MaxConcurrentStreams, limits.maxConcurrentStreams]);
-    pairs.push([Setting.InitialWindowSize, limits.streamWindow]);
-    if (this.isServer && limits.allowConnect) pairs.push([Setting.EnableConnectProtocol, 1]);
-    let at = this.frame(pairs.length * 6, Frame.Settings, 0, 0);
-    for (const [setting, value] of pairs) {
-      at = this.out.buffer.writeUInt16BE(setting, at);
-      at = this.out.buffer.writeUInt32BE(value, at);
-    }
-    this.out.filled(at);
-  }
-
-  // Guards: frames that the peer makes us queue and does not read.
-
-  private countFrame(): void {
-    if (this.queuedFrames.add(this.out, this.transport)) return;
-    this.options.stats.inc(Http2Stat.outbound_flood);
-    this.fail(Fault.outbound);
-  }
-
-  private countControl(): void {
-    this.countFrame();
-    if (this.over || this.queuedControlFrames.add(this.out, this.transport)) return;
-    this.options.stats.inc(Http2Stat.outbound_control_flood);
-    this.fail(Fault.outboundControl);
-  }
-
   // Ends.
 
   protected opened(stream: Http2Stream): void {
@@ -804,7 +644,6 @@ export abstract class Http2Connection {
     stream.onReset('protocol-error', fault.details);
   }
 
-  /** Ends the connection for the peer's fault. */
   fail(fault: Http2Fault): void {
     if (this.over) return;
     this.over = true;
@@ -831,8 +670,6 @@ export abstract class Http2Connection {
     }
   }
 }
-
-const KEEPALIVE_PING = Buffer.from('tollway2', 'latin1');
 
 function readUint31(bytes: Buffer, at: number): number {
   return (

@@ -3,24 +3,22 @@
  * whose only filter is the router does not come here. More than the limit held behind a stopped filter is 413 for a
  * request and 500 for a response, as in Envoy. A local reply goes out through the response callbacks of all filters.
  */
-import type { ExtensionConfig, Json } from '../../../xds-client/model/common.ts';
+import type { ExtensionConfig } from '../../../xds-client/model/common.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../http/headers.ts';
 import { internalFault } from '../../http/internal-fault.ts';
 import type { ResetReason } from '../../http/stream.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
-import { type FilterCallbacks, type FilterStatus, type HttpFilter, type HttpFilterInstance, STOP } from './contract.ts';
-import { Lane, type LanePort } from './lane.ts';
-import { GATE, Pauses } from './pauses.ts';
+import { type FilterStatus, STOP } from './contract.ts';
+import { Lane } from './lane.ts';
+import { Pauses } from './pauses.ts';
+import { Place, type PlacedFilter, type PlaceRun, SWITCH_TYPE } from './place.ts';
+import { type PortRun, RequestPort, ResponsePort } from './ports.ts';
 import type { MatchedRoute, RequestSink, ResponseSink } from './stream-ends.ts';
 
 /** One filter of a connection manager's chain. `name` is the key of its per-route configuration. */
-export interface ChainFilter {
-  readonly name: string;
-  readonly instance: HttpFilterInstance;
+export interface ChainFilter extends PlacedFilter {
   /** It runs only where a route's configuration asks for it. */
   readonly disabled: boolean;
-  /** As in HttpFilterFactory. */
-  readonly routeTypeUrl?: string | undefined;
 }
 
 /** What the chain needs of the connection manager's stream beyond the response's end. */
@@ -37,9 +35,6 @@ export interface ChainOwner extends ResponseSink {
 
 /** Makes the last sink, the router's stream, given its response's end. */
 export type MakeTerminal = (downstream: ResponseSink) => RequestSink;
-
-/** The type of a per-route configuration that only switches a filter: `{disabled}`. */
-const SWITCH_TYPE = 'envoy.config.route.v3.FilterConfig';
 
 /** The filters that run for this request: what the most specific route configuration says, or the chain's own word. */
 export function filtersFor(owner: ChainOwner, filters: readonly ChainFilter[]): readonly ChainFilter[] {
@@ -60,7 +55,7 @@ function isOff({ typeUrl, config }: ExtensionConfig): boolean {
 
 const NO_BODY = Buffer.alloc(0);
 
-export class ChainRun implements RequestSink, ResponseSink {
+export class ChainRun implements RequestSink, ResponseSink, PlaceRun, PortRun {
   readonly info: StreamInfo;
   readonly owner: ChainOwner;
   readonly places: readonly Place[];
@@ -253,271 +248,5 @@ export class ChainRun implements RequestSink, ResponseSink {
   resumeRequest(): void {
     if (!this.over) this.requestPauses?.setFull(false);
     this.owner.resumeRequest();
-  }
-}
-
-class RequestPort implements LanePort<RequestHead> {
-  private readonly run: ChainRun;
-
-  constructor(run: ChainRun) {
-    this.run = run;
-  }
-
-  get halted(): boolean {
-    return this.run.over || this.run.replying;
-  }
-
-  callHead(index: number, head: RequestHead, end: boolean): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onRequestHead?.(head, end);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  callData(index: number, chunk: Buffer, end: boolean): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onRequestData?.(chunk, end);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  callTrailers(index: number, trailers: HeaderMap): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onRequestTrailers?.(trailers);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  sinkHead(head: RequestHead, end: boolean): boolean {
-    this.run.terminal.onRequestHead(head, end);
-    return true;
-  }
-
-  sinkData(chunk: Buffer, end: boolean): boolean {
-    this.run.terminal.onRequestData(chunk, end);
-    return true;
-  }
-
-  sinkTrailers(trailers: HeaderMap): void {
-    this.run.terminal.onRequestTrailers(trailers);
-  }
-
-  overflow(): void {
-    this.run.owner.tooLarge(true);
-    this.run.sendLocalReply(413, 'Payload Too Large', 'request_payload_too_large');
-  }
-
-  pauseSource(): void {
-    this.run.pauseOwnRequest(GATE);
-  }
-
-  resumeSource(): void {
-    this.run.resumeOwnRequest(GATE);
-  }
-}
-
-class ResponsePort implements LanePort<ResponseHead> {
-  private readonly run: ChainRun;
-
-  constructor(run: ChainRun) {
-    this.run = run;
-  }
-
-  get halted(): boolean {
-    return this.run.over;
-  }
-
-  callHead(index: number, head: ResponseHead, end: boolean): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onResponseHead?.(head, end);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  callData(index: number, chunk: Buffer, end: boolean): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onResponseData?.(chunk, end);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  callTrailers(index: number, trailers: HeaderMap): FilterStatus | undefined {
-    try {
-      return (this.run.places[index] as Place).filter.onResponseTrailers?.(trailers);
-    } catch (error) {
-      return this.run.failed(error);
-    }
-  }
-
-  sinkHead(head: ResponseHead, end: boolean): boolean {
-    return this.run.noteResponse(this.run.owner.sendHead(head, end));
-  }
-
-  sinkData(chunk: Buffer, end: boolean): boolean {
-    return this.run.noteResponse(this.run.owner.sendData(chunk, end));
-  }
-
-  sinkTrailers(trailers: HeaderMap): void {
-    this.run.owner.sendTrailers(trailers);
-  }
-
-  overflow(): void {
-    const { run } = this;
-    run.owner.tooLarge(false);
-    if (run.response.headDone) {
-      run.info.responseCodeDetails = 'response_payload_too_large';
-      run.owner.resetStream('local-reset');
-    } else run.sendLocalReply(500, 'Internal Server Error', 'response_payload_too_large');
-  }
-
-  pauseSource(): void {
-    this.run.pauseResponse(GATE);
-  }
-
-  resumeSource(): void {
-    this.run.resumeResponse(GATE);
-  }
-}
-
-/** A filter's seat in one request's chain: what it is given as its callbacks. */
-class Place implements FilterCallbacks {
-  readonly filter: HttpFilter;
-  readonly name: string;
-  private readonly run: ChainRun;
-  private readonly index: number;
-  private readonly routeTypeUrl: string | undefined;
-
-  constructor(run: ChainRun, filter: ChainFilter, index: number) {
-    this.run = run;
-    this.name = filter.name;
-    this.routeTypeUrl = filter.routeTypeUrl;
-    this.index = index;
-    this.filter = filter.instance.create(this);
-  }
-
-  get info(): StreamInfo {
-    return this.run.info;
-  }
-
-  continueRequest(): void {
-    this.guarded(() => this.run.request.continueFrom(this.index));
-  }
-
-  continueResponse(): void {
-    this.guarded(() => this.run.response.continueFrom(this.index));
-  }
-
-  addRequestData(chunk: Buffer, end: boolean): void {
-    this.guarded(() => this.run.request.addData(this.index, chunk, end));
-  }
-
-  addRequestTrailers(trailers: HeaderMap): void {
-    this.guarded(() => this.run.request.addTrailers(this.index, trailers));
-  }
-
-  addResponseData(chunk: Buffer, end: boolean): void {
-    this.guarded(() => this.run.response.addData(this.index, chunk, end));
-  }
-
-  addResponseTrailers(trailers: HeaderMap): void {
-    this.guarded(() => this.run.response.addTrailers(this.index, trailers));
-  }
-
-  pauseRequest(): void {
-    this.run.pauseOwnRequest(this.index);
-  }
-
-  resumeRequest(): void {
-    this.run.resumeOwnRequest(this.index);
-  }
-
-  pauseResponse(): void {
-    this.run.pauseResponse(this.index);
-  }
-
-  resumeResponse(): void {
-    this.run.resumeResponse(this.index);
-  }
-
-  sendLocalReply(
-    status: number,
-    body: string,
-    details: string,
-    changes?: (headers: HeaderMap) => void,
-    grpcStatus?: number,
-  ): void {
-    this.run.sendLocalReply(status, body, details, changes, grpcStatus);
-  }
-
-  sendResponse(head: ResponseHead, details: string): void {
-    this.guarded(() => this.run.sendResponse(head, details));
-  }
-
-  resetStream(reason: ResetReason): void {
-    this.run.resetStream(reason);
-  }
-
-  bufferedRequestBody(): Buffer | undefined {
-    return this.run.request.whole(this.index);
-  }
-
-  bufferedResponseBody(): Buffer | undefined {
-    return this.run.response.whole(this.index);
-  }
-
-  setRequestLimit(bytes: number): void {
-    this.run.requestLimit = bytes;
-    this.run.request.setLimit(this.index, bytes);
-  }
-
-  setResponseLimit(bytes: number): void {
-    this.run.response.setLimit(this.index, bytes);
-  }
-
-  get bufferLimit(): number {
-    return this.run.bufferLimit;
-  }
-
-  matchedRoute(): MatchedRoute | undefined {
-    return this.run.owner.matchedRoute();
-  }
-
-  perRouteConfig(): Json | undefined {
-    for (const said of this.run.owner.perRouteConfigs(this.name)) {
-      // As in Envoy: another filter's configuration hides the less specific ones.
-      if (said.typeUrl !== SWITCH_TYPE) return this.isOwn(said) ? said.config : undefined;
-    }
-    return undefined;
-  }
-
-  perRouteConfigs(): readonly Json[] {
-    const all: Json[] = [];
-    for (const said of this.run.owner.perRouteConfigs(this.name)) {
-      if (this.isOwn(said)) all.unshift(said.config);
-    }
-    return all;
-  }
-
-  /** A configuration of the filter, no mere switch and not another filter's. */
-  private isOwn({ typeUrl }: ExtensionConfig): boolean {
-    return this.routeTypeUrl === undefined ? typeUrl !== SWITCH_TYPE : typeUrl === this.routeTypeUrl;
-  }
-
-  clearRouteCache(): void {
-    this.run.owner.clearRouteCache();
-  }
-
-  /** A filter calls from a timer or a callback of its own: what throws behind it ends this request alone. */
-  private guarded(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.run.failed(error);
-    }
   }
 }

@@ -14,16 +14,15 @@ import { compressing, type StageKind } from '../../../http/coding-stage.ts';
 import type { HeaderMap, RequestHead, ResponseHead } from '../../../http/headers.ts';
 import type { StatBlock } from '../../../observe/stats/contract.ts';
 import { type BodyCounts, type BodyUser, type CodedBody, startBody } from '../coded-body.ts';
+import { CodingFilter } from '../coding-filter.ts';
 import {
   CONTINUE,
   type FilterCallbacks,
   type FilterContext,
   type FilterStatus,
-  type HttpFilter,
   type HttpFilterFactory,
   isOn,
   type Runtime,
-  TAKE,
 } from '../contract.ts';
 import { type Candidate, type Decision, Negotiation } from './negotiation.ts';
 import * as stats from './stats.ts';
@@ -72,18 +71,13 @@ class Compressor {
   }
 }
 
-class CompressorFilter implements HttpFilter, BodyUser {
-  private readonly callbacks: FilterCallbacks;
+class CompressorFilter extends CodingFilter implements BodyUser {
   private readonly own: Compressor;
   private readonly negotiation: Negotiation;
   private accepted: string | undefined = undefined;
-  private request: CodedBody | undefined = undefined;
-  private response: CodedBody | undefined = undefined;
-  private requestHeld = false;
-  private responseHeld = false;
 
   constructor(callbacks: FilterCallbacks, own: Compressor) {
-    this.callbacks = callbacks;
+    super(callbacks);
     this.own = own;
     this.negotiation = Negotiation.of(callbacks.info);
     this.negotiation.add(own.candidate);
@@ -107,18 +101,6 @@ class CompressorFilter implements HttpFilter, BodyUser {
     return CONTINUE;
   }
 
-  onRequestData(chunk: Buffer, end: boolean): FilterStatus {
-    if (this.request === undefined) return CONTINUE;
-    this.request.write(chunk, end);
-    return TAKE;
-  }
-
-  onRequestTrailers(trailers: HeaderMap): FilterStatus {
-    if (this.request === undefined) return CONTINUE;
-    this.request.finish(trailers);
-    return TAKE;
-  }
-
   onResponseHead(head: ResponseHead, end: boolean): FilterStatus {
     const { headers } = head;
     const { own } = this;
@@ -140,33 +122,6 @@ class CompressorFilter implements HttpFilter, BodyUser {
     // Caches learn that another client may get it in another coding.
     if (compressible) settleVary(headers);
     return CONTINUE;
-  }
-
-  onResponseData(chunk: Buffer, end: boolean): FilterStatus {
-    if (this.response === undefined) return CONTINUE;
-    this.response.write(chunk, end);
-    return TAKE;
-  }
-
-  onResponseTrailers(trailers: HeaderMap): FilterStatus {
-    if (this.response === undefined) return CONTINUE;
-    this.response.finish(trailers);
-    return TAKE;
-  }
-
-  onRequestBlocked(blocked: boolean): void {
-    this.requestHeld = blocked;
-    this.request?.hold(blocked);
-  }
-
-  onResponseBlocked(blocked: boolean): void {
-    this.responseHeld = blocked;
-    this.response?.hold(blocked);
-  }
-
-  onDestroy(): void {
-    this.request?.destroy();
-    this.response?.destroy();
   }
 
   /** Compressors take any bytes: this is a fault of the library or of its memory. */

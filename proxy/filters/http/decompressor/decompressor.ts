@@ -14,17 +14,16 @@ import { HeaderMap, type RequestHead, type ResponseHead } from '../../../http/he
 import { ResponseFlag } from '../../../http/stream-info.ts';
 import type { StatBlock, StatFamily } from '../../../observe/stats/contract.ts';
 import { type BodyCounts, type BodyUser, type CodedBody, startBody } from '../coded-body.ts';
+import { CodingFilter } from '../coding-filter.ts';
 import {
   CONTINUE,
   type FilterCallbacks,
   type FilterContext,
   type FilterStatus,
-  type HttpFilter,
   type HttpFilterFactory,
   isOn,
   type Runtime,
   STOP,
-  TAKE,
 } from '../contract.ts';
 import { LibraryErrors, TOO_MUCH } from './library-errors.ts';
 
@@ -82,18 +81,13 @@ class Decompressor {
   }
 }
 
-class DecompressorFilter implements HttpFilter, BodyUser {
-  private readonly callbacks: FilterCallbacks;
+class DecompressorFilter extends CodingFilter implements BodyUser {
   private readonly own: Decompressor;
-  private request: CodedBody | undefined = undefined;
-  private response: CodedBody | undefined = undefined;
-  private requestHeld = false;
-  private responseHeld = false;
   /** A reply of ours is under way: it is not looked at. */
   private refused = false;
 
   constructor(callbacks: FilterCallbacks, own: Decompressor) {
-    this.callbacks = callbacks;
+    super(callbacks);
     this.own = own;
   }
 
@@ -107,51 +101,12 @@ class DecompressorFilter implements HttpFilter, BodyUser {
     return this.begin(own.request, headers, true);
   }
 
-  onRequestData(chunk: Buffer, end: boolean): FilterStatus {
-    if (this.request === undefined) return CONTINUE;
-    this.request.write(chunk, end);
-    return TAKE;
-  }
-
-  onRequestTrailers(trailers: HeaderMap): FilterStatus {
-    if (this.request === undefined) return CONTINUE;
-    this.request.finish(trailers);
-    return TAKE;
-  }
-
   onResponseHead({ headers }: ResponseHead, end: boolean): FilterStatus {
     // A local reply in the place of a response that was under way.
     this.response?.destroy();
     this.response = undefined;
     if (end || this.refused) return CONTINUE;
     return this.begin(this.own.response, headers, false);
-  }
-
-  onResponseData(chunk: Buffer, end: boolean): FilterStatus {
-    if (this.response === undefined) return CONTINUE;
-    this.response.write(chunk, end);
-    return TAKE;
-  }
-
-  onResponseTrailers(trailers: HeaderMap): FilterStatus {
-    if (this.response === undefined) return CONTINUE;
-    this.response.finish(trailers);
-    return TAKE;
-  }
-
-  onRequestBlocked(blocked: boolean): void {
-    this.requestHeld = blocked;
-    this.request?.hold(blocked);
-  }
-
-  onResponseBlocked(blocked: boolean): void {
-    this.responseHeld = blocked;
-    this.response?.hold(blocked);
-  }
-
-  onDestroy(): void {
-    this.request?.destroy();
-    this.response?.destroy();
   }
 
   passes(body: CodedBody): boolean {
