@@ -169,3 +169,12 @@ test('an idle connection that nobody uses ends after the time to drain', async (
   await until(() => client.ended, 'the connection ended');
   assert.equal(proxy.stat('http.in.downstream_cx_idle_timeout'), 1);
 });
+
+test('HTTP/1.0 is told of no 100, and none is counted', async () => {
+  const { proxy, upstream } = await start({ manager: { http1: { ...http1, acceptHttp10: true } } });
+  const head = 'POST / HTTP/1.0\r\nhost: a.test\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n';
+  const reply = await send(proxy.port, `${head}ab`);
+  assert.equal(reply.status, 200);
+  assert.equal(proxy.stat('http.in.downstream_rq_1xx'), 0);
+  assert.doesNotMatch(upstream.requests[0] ?? '', /expect/i);
+});

@@ -377,6 +377,8 @@ export class ActiveStream extends RoutedStream implements ServerStreamHandler, C
   }
 
   private inform(head: ResponseHead): void {
+    // HTTP/1.0 knows no 1xx (RFC 9110 §15.2).
+    if (this.info.request.version === 10) return;
     countCode(this.manager, head.status);
     this.stream.sendInformational(head);
   }
