@@ -153,7 +153,8 @@ export const suite: Suite = {
     { name: 'toward HTTP/2', client: chunked('/two', ['abc']) },
     {
       name: 'from HTTP/2',
-      client: http2([request(1, 'POST', '/x', {}, 'abc'), request(3, 'POST', '/two', {}, 'abc')], 2),
+      // One after the other: which of two at once is logged first is chance.
+      client: ['/x', '/two'].map((path) => http2([request(1, 'POST', path, {}, 'abc')])),
     },
     { name: 'too much from HTTP/2', client: http2([headers(1, to('/x'), false), data(1, size(201), false)]) },
     {
