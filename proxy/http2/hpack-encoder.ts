@@ -12,18 +12,22 @@ const MAX_NAMES = 256;
 /** Up to this length a loop over the characters is faster than a call out of JavaScript. */
 const SHORT = 20;
 const NONE = -1;
+/** Values of one name that are looked for in the table. A list of so few is searched faster than a string is hashed. */
+const MAX_VALUES = 8;
 
 /** What was sent of one name. Positions count insertions from the connection's beginning. */
 class NameState {
   readonly name: FieldName;
   /** Of the static table; 0: it is not there. */
   readonly index: number;
-  /** Values that the static table has, with their indices. */
-  readonly fixed: ReadonlyMap<string, number> | undefined;
+  /** Values that the static table has, the first of them at `fixedIndex`, the others behind it. */
+  readonly fixed: readonly string[];
+  readonly fixedIndex: number;
   /** The newest entry of that name in the table. */
   position = NONE;
-  /** Entries of the table by value. */
-  readonly values = new Map<string, number>();
+  /** Values in the table, the newest last, and their positions. */
+  readonly values: string[] = [];
+  readonly positions: number[] = [];
   /** The two values sent last that did not get into the table. */
   last: string | undefined = undefined;
   before: string | undefined = undefined;
@@ -31,25 +35,50 @@ class NameState {
   constructor(name: string) {
     this.name = fieldName(name);
     this.index = STATIC_NAMES.get(name) ?? 0;
-    this.fixed = STATIC_VALUES.get(name);
+    this.fixed = STATIC_VALUES.get(name)?.values ?? NO_VALUES;
+    this.fixedIndex = STATIC_VALUES.get(name)?.index ?? 0;
+  }
+
+  add(value: string, position: number): void {
+    if (this.values.length === MAX_VALUES) {
+      this.values.shift();
+      this.positions.shift();
+    }
+    this.values.push(value);
+    this.positions.push(position);
+    this.position = position;
+  }
+
+  /** The entry at `position` is gone: always the oldest that there is. */
+  forget(position: number): void {
+    if (this.positions[0] === position) {
+      this.values.shift();
+      this.positions.shift();
+    }
+    if (this.position === position) this.position = NONE;
   }
 }
 
 interface Entry {
   readonly name: NameState;
-  readonly value: string;
   readonly size: number;
 }
 
 const STATIC_NAMES = new Map<string, number>();
-const STATIC_VALUES = new Map<string, Map<string, number>>();
+const NO_VALUES: readonly string[] = [];
+interface FixedValues {
+  readonly index: number;
+  readonly values: string[];
+}
+const STATIC_VALUES = new Map<string, FixedValues>();
 for (let i = STATIC_SIZE; i > 0; i--) {
   const field = STATIC_TABLE[i];
   if (field === undefined) continue;
   STATIC_NAMES.set(field.name.text, i);
+  // A name's values stand one behind the other in the table.
   if (field.value === '') continue;
-  const values = STATIC_VALUES.get(field.name.text) ?? new Map<string, number>();
-  STATIC_VALUES.set(field.name.text, values.set(field.value, i));
+  const later = STATIC_VALUES.get(field.name.text)?.values ?? [];
+  STATIC_VALUES.set(field.name.text, { index: i, values: [field.value, ...later] });
 }
 
 export class HpackEncoder {
@@ -105,15 +134,15 @@ export class HpackEncoder {
       state = new NameState(name);
       if (this.names.size < MAX_NAMES) this.names.set(name, state);
     }
-    if (state.fixed !== undefined) {
-      const index = state.fixed.get(value);
-      if (index !== undefined) {
-        to[at] = 128 | index;
-        return at + 1;
-      }
+    const { fixed, values } = state;
+    for (let i = 0; i < fixed.length; i++) {
+      if (fixed[i] !== value) continue;
+      to[at] = 128 | (state.fixedIndex + i);
+      return at + 1;
     }
-    const position = state.values.get(value);
-    if (position !== undefined) return putInteger(to, at, 128, 127, this.indexOf(position));
+    for (let i = values.length - 1; i >= 0; i--) {
+      if (values[i] === value) return putInteger(to, at, 128, 127, this.indexOf(state.positions[i] as number));
+    }
     if (state.name.sensitive || (name === 'cookie' && value.length < 20))
       return this.literal(to, at, 16, 15, state, value);
     if (state.last !== value && state.before !== value) {
@@ -146,18 +175,15 @@ export class HpackEncoder {
   private insert(state: NameState, value: string, size: number): void {
     this.evict(size);
     const position = this.first + this.table.length;
-    this.table.push({ name: state, value, size });
+    this.table.push({ name: state, size });
     this.size += size;
-    state.values.set(value, position);
-    state.position = position;
+    state.add(value, position);
   }
 
   private evict(wanted: number): void {
     while (this.size + wanted > this.limit && this.gone < this.table.length) {
       const entry = this.table[this.gone] as Entry;
-      const { name } = entry;
-      name.values.delete(entry.value);
-      if (name.position === this.first + this.gone) name.position = NONE;
+      entry.name.forget(this.first + this.gone);
       this.size -= entry.size;
       this.gone++;
     }
