@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { mutants, recordings, usedMemory } from '../recordings.ts';
+import { type Mutant, mutants, type Recording, recordings, usedMemory } from '../recordings.ts';
 import { ask, type Seen, serve } from './feeding.ts';
 
 const UP = recordings('h2', 'up');
@@ -12,6 +13,41 @@ const WHOLE = [1 << 20];
 /** Of output to a byte of input, and once: whatever is sent, little comes back. */
 const ECHO = 4;
 const ONCE = 16_384;
+
+/** Whole frames of the bytes, which begin with one. */
+function framesOf(bytes: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at + 9 <= bytes.length; ) {
+    const end = at + 9 + bytes.readUIntBE(at, 3);
+    frames.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return frames;
+}
+
+/** A recording whose frames are left out, said again and mixed with another's, their types, flags and streams changed now and then. */
+function mixed(all: readonly Recording[], preface: number): fc.Arbitrary<Omit<Mutant, 'name'>> {
+  const told = all.map(({ bytes }) => framesOf(bytes.subarray(preface)));
+  const one = fc.constantFrom(...told);
+  const step = fc.tuple(fc.nat(9), fc.nat(40), fc.constantFrom(3, 4, 8), fc.nat(9));
+  return fc
+    .tuple(one, one, fc.array(step, { maxLength: 40 }), fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1 }))
+    .map(([frames, others, steps, cuts]) => {
+      const mix = [...frames];
+      for (const [kind, where, place, value] of steps) {
+        const at = where % (mix.length + 1);
+        const frame = Buffer.from(mix[at] ?? others[where % others.length] ?? '');
+        if (kind < 3) mix.splice(at, 1);
+        else if (kind < 5) mix.splice(at, 0, others[where % others.length] ?? frame);
+        else if (kind < 7) mix.splice(at, 0, ...Array.from({ length: value }, () => frame));
+        else if (frame.length >= 9) {
+          frame[place] = value;
+          mix[at] = frame;
+        }
+      }
+      return { bytes: Buffer.concat([(all[0] as Recording).bytes.subarray(0, preface), ...mix]), cuts };
+    });
+}
 
 /** How much of a body comes before its stream is reset depends on the cuts: it is lost either way. */
 const messages = ({ seen, faults }: Seen) => ({
@@ -56,6 +92,21 @@ describe('recorded HTTP/2', () => {
         assert.ok(cut.written <= ONCE + ECHO * bytes.length, `${cut.written} for ${bytes.length}`);
       }),
       { seed: 22, numRuns: 3000 },
+    );
+  });
+
+  it('comes to the same messages with its frames mixed up', () => {
+    fc.assert(
+      fc.property(mixed(UP, 24), ({ bytes, cuts }) => {
+        assert.deepEqual(messages(serve(bytes, cuts, true)), messages(serve(bytes, WHOLE, true)));
+      }),
+      { seed: 23, numRuns: 1500 },
+    );
+    fc.assert(
+      fc.property(mixed(DOWN, 0), ({ bytes, cuts }) => {
+        assert.deepEqual(messages(ask(bytes, cuts, STREAMS)), messages(ask(bytes, WHOLE, STREAMS)));
+      }),
+      { seed: 24, numRuns: 1500 },
     );
   });
 
