@@ -3,7 +3,7 @@
  * and over, once each, and when somebody sets the clock by which they are valid.
  */
 import type { CertificateClock } from './clock.ts';
-import { LIFE_STAGES, type LifeStage, lifeUsed } from './rotation.ts';
+import { LIFE_STAGES, type LifeStage, lifeUsed, lifeUsedAt } from './rotation.ts';
 import type { IdentityCertificate } from './source/contract.ts';
 
 export interface LifeEvents {
@@ -28,19 +28,21 @@ export class LifeWatch {
   readonly #events: LifeEvents;
   #watched: readonly Watched[] = [];
   #offset: number;
-  #cancel: () => void;
+  #cancel: () => void = () => {};
 
   constructor(clock: CertificateClock, events: LifeEvents) {
     this.#clock = clock;
     this.#events = events;
     this.#offset = clock.now() - clock.monotonic();
-    this.#cancel = clock.after(LOOK_MS, () => this.#look());
+    this.#sleep();
   }
 
   /** These serve now, in the place of all before. */
   watch(certificates: readonly IdentityCertificate[]): void {
     this.#watched = certificates.map((certificate) => ({ certificate, told: 0 }));
     this.#tell();
+    this.#cancel();
+    this.#sleep();
   }
 
   /** The part of its life that is over, of the certificate that is furthest; 0 without any. */
@@ -59,7 +61,19 @@ export class LifeWatch {
     this.#offset = offset;
     if (Math.abs(jump) >= JUMP_MS) this.#events.clockJumped(Math.round(jump));
     this.#tell();
-    this.#cancel = this.#clock.after(LOOK_MS, () => this.#look());
+    this.#sleep();
+  }
+
+  /** Until the next stage of any, and not for long: the clock may be set. */
+  #sleep(): void {
+    let next = this.#clock.now() + LOOK_MS;
+    for (const { certificate, told } of this.#watched) {
+      const stage = LIFE_STAGES[told];
+      if (stage !== undefined) {
+        next = Math.min(next, lifeUsedAt(certificate.validity, certificate.since, stage.share));
+      }
+    }
+    this.#cancel = this.#clock.after(Math.max(1, next - this.#clock.now()), () => this.#look());
   }
 
   #tell(): void {

@@ -68,6 +68,12 @@ export function lifeUsed(validity: Validity, since: number, now: number): number
   return life <= 0 ? 1 : Math.max(0, (now - start) / life);
 }
 
+/** When that much of it is over. */
+export function lifeUsedAt(validity: Validity, since: number, share: number): number {
+  const start = lifeStart(validity, since);
+  return start + (validity.notAfter - start) * share;
+}
+
 export type ValidityState = 'not-yet-valid' | 'valid' | 'expired';
 
 export function validityState(validity: Validity, now: number): ValidityState {

@@ -32,6 +32,7 @@ import { AccessLogWriter } from './observe/access-log/writer.ts';
 import { FILESYSTEM_STATS } from './observe/stats/families.ts';
 import { MainStats } from './observe/stats/main-stats.ts';
 import { TraceExporter } from './observe/tracing/exporter.ts';
+import type { IdentityKeeper } from './secrets/identity-keeper.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
 import { spentMemory } from './spent-memory.ts';
@@ -64,6 +65,10 @@ function loadControlPlane(): typeof import('./control-plane-connection.ts') {
   ) as typeof import('./control-plane-connection.ts');
 }
 
+function loadIdentity(): typeof import('./identity.ts') {
+  return createRequire(import.meta.url)('./identity.ts') as typeof import('./identity.ts');
+}
+
 export class App {
   readonly context: AppContext;
   readonly stats = new MainStats();
@@ -80,6 +85,8 @@ export class App {
   private readonly health: ClusterHealth;
   /** What the main thread's own connections to endpoints need. */
   private readonly tlsMaterial = new SecretTable();
+  /** Where Tollway is its own agent. */
+  private readonly identity: IdentityKeeper | undefined;
   private readonly exporter: TraceExporter;
   private readonly named: NamedStats;
   private readonly xdsStatistics: XdsStatistics;
@@ -159,6 +166,11 @@ export class App {
       log: config,
       configuration: () => this.configuration,
     });
+    const { identity: settings } = bootstrap;
+    if (settings !== undefined) {
+      const secret = log.component('secret');
+      this.identity = loadIdentity().identityKeeper({ bootstrap, settings, stats: this.stats, log: secret });
+    }
     this.board = new ListenerBoard(this.pool.size, {
       post: (worker, message) => this.pool.post(worker, message),
       // Once a worker, as it was made once a worker.
@@ -195,6 +207,7 @@ export class App {
       decode: resourceDecoder(decodeChecks((name) => this.configuration.store.knowsCluster(name))),
       clock: systemClock,
       random: Math.random,
+      supply: this.identity,
       connect: (source) => loadControlPlane().controlPlaneConnection(bootstrap, source),
       onChanges: (changes) => this.apply(changes),
       onEvent: (event) => this.happened(event, config),
@@ -212,6 +225,7 @@ export class App {
     process.once('SIGTERM', () => this.drain());
     process.once('SIGINT', () => void this.stop());
     process.on('SIGUSR1', () => this.reopenLogs());
+    this.identity?.start();
     this.configuration.start();
   }
 
@@ -277,6 +291,7 @@ export class App {
 
   async stop(): Promise<void> {
     this.configuration.stop();
+    this.identity?.close();
     this.health.close();
     this.pool.broadcast({ type: 'stop' });
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -341,6 +356,7 @@ export class App {
     const { loaded, options } = this.context;
     this.stats.beforeScrape(() => this.directory.refreshGauges());
     this.stats.beforeScrape(() => this.secrets.refreshGauges());
+    this.stats.beforeScrape(() => this.identity?.refreshGauges());
     keepServerStats(this.stats, {
       concurrency: options.concurrency,
       startedAt: this.startedAt,

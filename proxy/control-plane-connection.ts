@@ -11,6 +11,15 @@ import { addressText } from './upstream/contract.ts';
 /** The connection for `ads` (the bootstrap's ADS services) or for a source with a cluster of its own. */
 export function controlPlaneConnection(bootstrap: Bootstrap, source: ConfigSource): ControlPlaneConnection {
   const services = servicesOf(bootstrap, source);
+  return { initialMetadata: services[0]?.initialMetadata ?? [], endpoint: endpointsOf(bootstrap, services) };
+}
+
+/** The endpoints of a static cluster for gRPC, one for each number of failures; TLS material is read at each call. */
+export function clusterEndpoint(bootstrap: Bootstrap, cluster: string): ControlPlaneConnection['endpoint'] {
+  return endpointsOf(bootstrap, [service(cluster)]);
+}
+
+function endpointsOf(bootstrap: Bootstrap, services: readonly GrpcService[]): ControlPlaneConnection['endpoint'] {
   const endpoints = services.flatMap((service) => {
     const cluster = bootstrap.clusters.find(({ name }) => name === service.cluster);
     if (cluster === undefined) {
@@ -23,30 +32,28 @@ export function controlPlaneConnection(bootstrap: Bootstrap, source: ConfigSourc
   });
   if (endpoints.length === 0)
     throw new ProxyError('control-plane-unknown', 'the control plane has no endpoint in the bootstrap');
-  return {
-    initialMetadata: services[0]?.initialMetadata ?? [],
-    endpoint: (attempt) => {
-      const { cluster, address, authority } = endpoints[attempt % endpoints.length] as (typeof endpoints)[number];
-      const { transportSocket } = cluster;
-      if (transportSocket.kind === 'raw') {
-        return { target: targetOf(address), authority, credentials: credentials.createInsecure() };
-      }
-      const { tls } = transportSocket;
-      return {
-        target: targetOf(address),
-        authority: authority ?? tls.sni,
-        credentials: controlPlaneCredentials(cluster.name, tls, bootstrap.secrets),
-        serverName: controlPlaneServerName(tls, address),
-      };
-    },
+  return (attempt) => {
+    const { cluster, address, authority } = endpoints[attempt % endpoints.length] as (typeof endpoints)[number];
+    const { transportSocket } = cluster;
+    if (transportSocket.kind === 'raw') {
+      return { target: targetOf(address), authority, credentials: credentials.createInsecure() };
+    }
+    const { tls } = transportSocket;
+    return {
+      target: targetOf(address),
+      authority: authority ?? tls.sni,
+      credentials: controlPlaneCredentials(cluster.name, tls, bootstrap.secrets),
+      serverName: controlPlaneServerName(tls, address),
+    };
   };
 }
 
 function servicesOf(bootstrap: Bootstrap, source: ConfigSource): readonly GrpcService[] {
-  if (source.kind === 'grpc') {
-    return [{ cluster: source.cluster, authority: undefined, timeoutMs: undefined, initialMetadata: [] }];
-  }
-  return bootstrap.ads?.services ?? [];
+  return source.kind === 'grpc' ? [service(source.cluster)] : (bootstrap.ads?.services ?? []);
+}
+
+function service(cluster: string): GrpcService {
+  return { cluster, authority: undefined, timeoutMs: undefined, initialMetadata: [] };
 }
 
 function addressesOf({ discovery }: Cluster): readonly Address[] {

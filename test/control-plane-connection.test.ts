@@ -73,6 +73,7 @@ function bootstrap(port: number, changes: Partial<TlsParameters>): Bootstrap {
       delta: false,
     },
     admin: undefined,
+    identity: undefined,
     statsFlushIntervalMs: 5_000,
     statsPrefix: undefined,
     runtime: {},

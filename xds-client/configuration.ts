@@ -24,6 +24,7 @@ import {
 } from './resource-types.ts';
 import type { XdsStreamOptions } from './stream.ts';
 import type { Subscription, Wanted } from './subscription.ts';
+import { type SecretSupply, SuppliedSource } from './supplied-source.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, sourceKey, type Want } from './wants.ts';
 
 /** How to reach a control plane: the part of the stream's options that depends on the bootstrap. */
@@ -38,6 +39,8 @@ export interface ConfigurationOptions extends ConfigStoreOptions {
   readonly random: () => number;
   /** Called once a source: for `ads` with the bootstrap's ADS services, for `grpc` with the named cluster. */
   readonly connect: (source: ConfigSource) => ControlPlaneConnection;
+  /** Secrets that are not asked of the source that they name. */
+  readonly supply?: SecretSupply | undefined;
   /** Apply in order. May call back into this object; what follows from that comes in a later call. */
   readonly onChanges: (changes: readonly ConfigChange[]) => void;
   readonly onEvent: (event: XdsEvent) => void;
@@ -192,13 +195,37 @@ export class Configuration {
     this.wants = wants;
     for (const { kind, source, wanted } of wants) {
       if (wanted.wildcard) this.awaitFirstAnswer(kind, source);
-      this.sourceFor(source).want(kind, wanted);
+      this.want(kind, source, wanted);
     }
     // Kinds of which nothing is wanted any more from a source.
     const now = new Set(wants.map(({ kind, source }) => `${kind} ${sourceKey(source)}`));
     for (const { kind, source } of before) {
-      if (!now.has(`${kind} ${sourceKey(source)}`)) this.sourceFor(source).want(kind, NOTHING);
+      if (!now.has(`${kind} ${sourceKey(source)}`)) this.want(kind, source, NOTHING);
     }
+  }
+
+  /** What is supplied here is not asked for elsewhere, and a source that has nothing else to say is not reached for. */
+  private want(kind: ResourceKind, source: ConfigSource, wanted: Wanted): void {
+    const { supply } = this.options;
+    if (kind !== 'secret' || supply?.replaces(source) !== true) {
+      this.sourceFor(source).want(kind, wanted);
+      return;
+    }
+    const named = (ours: boolean): Wanted => ({
+      wildcard: false,
+      names: new Map([...wanted.names].filter(([name]) => supply.supplies(name) === ours)),
+    });
+    this.suppliedSource(source, supply).want(kind, named(true));
+    const others = named(false);
+    if (others.names.size > 0 || this.sources.has(sourceKey(source))) this.sourceFor(source).want(kind, others);
+  }
+
+  private suppliedSource(source: ConfigSource, supply: SecretSupply): Source {
+    const key = sourceKey(source);
+    return this.kept(`supplied ${key}`, () => {
+      const { decode, clock } = this.options;
+      return new SuppliedSource({ source: key, supply, decode, clock }, this.listenerOf(key));
+    });
   }
 
   /** CDS and LDS have no names to time: their first answer is timed as a whole. The store goes on by itself. */
@@ -214,21 +241,29 @@ export class Configuration {
 
   private sourceFor(source: ConfigSource): Source {
     const key = sourceKey(source);
+    return this.kept(key, () => this.makeSource(key, source));
+  }
+
+  private kept(key: string, make: () => Source): Source {
     let found = this.sources.get(key);
     if (found === undefined) {
-      found = this.makeSource(key, source);
+      found = make();
       this.sources.set(key, found);
       found.start();
     }
     return found;
   }
 
-  private makeSource(key: string, source: ConfigSource): Source {
-    const { clock, random, decode, node } = this.options;
-    const listener: XdsClientListener = {
-      updated: (update) => this.updated({ ...update, source: key }),
+  private listenerOf(source: string): XdsClientListener {
+    return {
+      updated: (update) => this.updated({ ...update, source }),
       happened: (event) => this.options.onEvent(event),
     };
+  }
+
+  private makeSource(key: string, source: ConfigSource): Source {
+    const { clock, random, decode, node } = this.options;
+    const listener = this.listenerOf(key);
     if (source.kind === 'path') {
       const { path, watchedDirectory } = source;
       return new FileSource({ source: key, path, watchedDirectory, decode, clock }, listener);

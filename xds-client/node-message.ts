@@ -1,5 +1,6 @@
 /** What Tollway says of itself on the first request of a stream. */
 import { fromJson, type JsonProblem, type MessageObject } from '../protos/index.ts';
+import { IDENTITY_MEMBER } from './decode/identity.ts';
 import type { Node } from './model/bootstrap.ts';
 
 /**
@@ -13,12 +14,14 @@ export function nodeMessage(
 ): MessageObject {
   const problems: JsonProblem[] = [];
   const { locality } = node;
+  // where our keys come from is nobody else's business
+  const { [IDENTITY_MEMBER]: _, ...metadata } = node.metadata;
   return fromJson(
     'envoy.config.core.v3.Node',
     {
       id: node.id,
       cluster: node.cluster,
-      metadata: node.metadata,
+      metadata,
       ...(locality === undefined
         ? {}
         : { locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone } }),

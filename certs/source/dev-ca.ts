@@ -19,6 +19,7 @@ import {
   time,
 } from '../der.ts';
 import { distinguishedName, extension, hasNames, Oid, type SubjectNames, subjectAltName } from '../names.ts';
+import type { CertificateAuthority, Identity } from './contract.ts';
 
 export interface DevCaOptions {
   /** Milliseconds since the epoch. */
@@ -167,6 +168,34 @@ export class DevCa {
     const der = signed(body, issuer.key);
     return { chain: pem('CERTIFICATE', der), serial: serial.toString('hex'), notBefore, notAfter };
   }
+}
+
+/** The development CA as a source: it signs for whoever is named. */
+export class DevAuthority implements CertificateAuthority {
+  readonly #ca: DevCa;
+  readonly #request: LeafRequest;
+  readonly #now: () => number;
+
+  constructor(ca: DevCa, request: LeafRequest, now: () => number) {
+    this.#ca = ca;
+    this.#request = request;
+    this.#now = now;
+  }
+
+  async issue(): Promise<Identity> {
+    const { chain, key, notBefore, notAfter } = this.#ca.issue(this.#request);
+    const material = { chain, key, password: undefined, ocspStaple: undefined };
+    const { spiffeId } = this.#request;
+    const certificate = { spiffeId, hint: undefined, material, validity: { notBefore, notAfter }, since: this.#now() };
+    return {
+      certificates: [certificate],
+      bundles: [{ trustDomain: this.#ca.trustDomain, pem: this.#ca.rootPem }],
+      crl: undefined,
+    };
+  }
+
+  /** There is nothing to let go. */
+  close(): void {}
 }
 
 function wholeSecond(ms: number): number {

@@ -63,3 +63,10 @@ test('a clock that is set is noticed, one that drifts is not', async () => {
   }
   assert.deepEqual(told, ['jumped by 5000', 'jumped by -90000']);
 });
+
+test('stages that lie closer than a look are told of when they come', async () => {
+  const { clock, told, watch } = watching();
+  watch.watch([certificateOf(0, 1000)]);
+  await clock.pass(2000);
+  assert.deepEqual(told, ['three-quarters of 1000 at 750', 'nine-tenths of 1000 at 900', 'expired of 1000 at 1000']);
+});

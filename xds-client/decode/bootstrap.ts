@@ -9,6 +9,7 @@ import { type DecodeContext, support } from './context.ts';
 import { decodeLocality } from './endpoint.ts';
 import { decodeExtension } from './extension.ts';
 import { any, has, message, messages, text, textOrNone, word } from './fields.ts';
+import { decodeIdentity } from './identity.ts';
 import { inspect } from './inspect.ts';
 import { decodeListener } from './listener.ts';
 import { structToJson } from './struct.ts';
@@ -236,10 +237,12 @@ export function decodeBootstrapMessage(bootstrap: MessageObject, ctx: DecodeCont
   }));
   const fixed = decodeStatic(bootstrap, ctx);
   ctx.at('dynamic_resources', () => checkSources(sources, ctx));
+  const node = decodeNode(message(bootstrap, 'node'));
   return {
-    node: decodeNode(message(bootstrap, 'node')),
+    node,
     ...sources,
     ...fixed,
+    identity: decodeIdentity(node, fixed.clusters, ctx),
     admin: inside(bootstrap, 'admin', ctx, (admin) => decodeAdmin(admin, ctx)),
     statsFlushIntervalMs: duration(bootstrap, 'stats_flush_interval', ctx) ?? DEFAULT_FLUSH_MS,
     statsPrefix: undefined,

@@ -2,6 +2,7 @@ import type { AccessLog } from './access-log.ts';
 import type { Cluster } from './cluster.ts';
 import type { Address, ConfigSource, GrpcService, Json } from './common.ts';
 import type { Locality } from './endpoint.ts';
+import type { IdentitySettings } from './identity.ts';
 import type { Listener } from './listener.ts';
 import type { Secret } from './tls.ts';
 
@@ -22,6 +23,8 @@ export interface Bootstrap {
   readonly cds: ConfigSource | undefined;
   readonly ads: { readonly services: readonly GrpcService[]; readonly delta: boolean } | undefined;
   readonly admin: { readonly address: Address; readonly accessLogs: readonly AccessLog[] } | undefined;
+  /** Where the workload's own certificate comes from; `undefined`: from where each resource says. */
+  readonly identity: IdentitySettings | undefined;
   readonly statsFlushIntervalMs: number;
   readonly statsPrefix: string | undefined;
   /** Runtime layers, later ones win: key to value. */

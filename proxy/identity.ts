@@ -1,0 +1,65 @@
+/** The workload's own identity, wired: from what the bootstrap names to a keeper. Loaded where it names something. */
+import { createRequire } from 'node:module';
+import { systemCertificateClock } from '../certs/clock.ts';
+import { parseSpiffeId } from '../certs/identity.ts';
+import type { CertificateAuthority, IdentitySource } from '../certs/source/contract.ts';
+import { FileIdentity } from '../certs/source/file-identity.ts';
+import { RotatingSource } from '../certs/source/rotating.ts';
+import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
+import type { IdentitySettings } from '../xds-client/model/identity.ts';
+import type { ComponentLog } from './log.ts';
+import type { StatsStore } from './observe/stats/contract.ts';
+import { IdentityKeeper } from './secrets/identity-keeper.ts';
+
+export interface IdentityOptions {
+  readonly bootstrap: Bootstrap;
+  readonly settings: IdentitySettings;
+  readonly stats: StatsStore;
+  readonly log: ComponentLog;
+}
+
+const require = createRequire(import.meta.url);
+const clock = systemCertificateClock;
+
+/** gRPC and ASN.1 are loaded by the sources that need them. */
+function load<Module>(path: string): Module {
+  return require(path) as Module;
+}
+
+export function identityKeeper({ bootstrap, settings, stats, log }: IdentityOptions): IdentityKeeper {
+  return new IdentityKeeper({
+    source: sourceOf(bootstrap, settings),
+    clock,
+    secrets: settings.secrets,
+    manyNames: settings.source.kind === 'spiffe-workload-api',
+    stats,
+    log,
+  });
+}
+
+function sourceOf(bootstrap: Bootstrap, { source }: IdentitySettings): IdentitySource {
+  switch (source.kind) {
+    case 'istio-ca': {
+      const { IstioCa } = load<typeof import('../certs/source/istio-ca.ts')>('../certs/source/istio-ca.ts');
+      const connection = load<typeof import('./control-plane-connection.ts')>('./control-plane-connection.ts');
+      const endpoint = connection.clusterEndpoint(bootstrap, source.cluster);
+      return rotating(new IstioCa({ ...source, endpoint, clock }));
+    }
+    case 'development-ca': {
+      const { DevAuthority, DevCa } = load<typeof import('../certs/source/dev-ca.ts')>('../certs/source/dev-ca.ts');
+      const { spiffeId, keyType, ttlMs } = source;
+      const id = parseSpiffeId(spiffeId);
+      const trustDomain = 'error' in id ? '' : id.trustDomain;
+      const ca = new DevCa({ now: clock.now, trustDomain, keyType });
+      return rotating(new DevAuthority(ca, { spiffeId, ttlMs }, clock.now));
+    }
+    case 'files':
+      return new FileIdentity({ chain: source.certificateChain, key: source.privateKey, ca: source.trustedCa });
+    case 'spiffe-workload-api':
+      throw new Error('not built');
+  }
+}
+
+function rotating(authority: CertificateAuthority): IdentitySource {
+  return new RotatingSource({ authority, clock, random: Math.random });
+}

@@ -1,0 +1,180 @@
+/** Tollway as its own agent: it asks Istio's authority itself and supplies the secrets that configurations ask `sds-grpc` for. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { DevCa } from '../../certs/source/dev-ca.ts';
+import { IstioCaServer } from '../certs/istio-ca-server.ts';
+import { Endpoint, KeptCaller, once1 } from './tls-callers.ts';
+import { httpsListener, pipeCluster, sds, tlsCluster } from './tls-config.ts';
+import { address, eventually, folderOf, Tollway } from './tollway.ts';
+
+const ID = 'spiffe://td/ns/pay/sa/payment';
+const ca = new DevCa({ now: Date.now, trustDomain: 'td', intermediate: true });
+const caller = { leaf: ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/caller', ttlMs: 600_000 }), roots: ca.rootPem };
+
+/** As istiod's clusters and listeners say it. */
+const FROM_AGENT = {
+  api_config_source: {
+    api_type: 'GRPC',
+    transport_api_version: 'V3',
+    set_node_on_first_message_only: true,
+    grpc_services: [{ envoy_grpc: { cluster_name: 'sds-grpc' } }],
+  },
+  initial_fetch_timeout: '0s',
+  resource_api_version: 'V3',
+};
+const BOTH = {
+  tls_certificate_sds_secret_configs: [sds('default', FROM_AGENT)],
+  validation_context_sds_secret_config: sds('ROOTCA', FROM_AGENT),
+};
+
+/** A proxy with mTLS in and out, and an authority whose certificates live `ttlMs`. */
+async function start(t: TestContext, ttlMs: number) {
+  const folder = folderOf(t);
+  const token = join(folder, 'token');
+  writeFileSync(token, 'a.token.of-the-service-account');
+  const server = new IstioCaServer(ca, {
+    tokens: new Map([['a.token.of-the-service-account', ID]]),
+    maxTtlMs: ttlMs,
+  });
+  const socket = join(folder, 'ca.sock');
+  await server.listen(`unix:${socket}`);
+  t.after(() => server.stop());
+  const endpoint = new Endpoint(t, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/app', ttlMs: 600_000 }), ca.rootPem);
+  const proxy = new Tollway(
+    t,
+    {
+      node: {
+        metadata: {
+          NAMESPACE: 'pay',
+          SERVICE_ACCOUNT: 'payment',
+          TRUST_DOMAIN: 'td',
+          TOLLWAY_IDENTITY: { istio_ca: { cluster: 'ca', token_path: token } },
+        },
+      },
+      admin: { address: address(0) },
+      static_resources: {
+        listeners: [httpsListener('in', BOTH, 'app')],
+        clusters: [pipeCluster('ca', socket), tlsCluster('app', await endpoint.listen(), BOTH)],
+      },
+    },
+    ['--concurrency', '1'],
+  );
+  await proxy.live();
+  return { server, socket, endpoint, proxy, port: await proxy.port('in') };
+}
+
+/** Waits with the clock's own seconds: what is awaited is time itself. */
+function until(at: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, Math.max(0, at - Date.now())));
+}
+
+/** New connections one after the other, in and out, and one that is kept. */
+class Load {
+  readonly failures: string[] = [];
+  readonly serials = new Set<string>();
+  answers = 0;
+  readonly #kept: KeptCaller;
+  readonly #port: number;
+  #running = true;
+  #done: Promise<void> | undefined;
+
+  constructor(port: number) {
+    this.#port = port;
+    this.#kept = new KeptCaller(port, caller, '/');
+  }
+
+  run(): this {
+    this.#kept.run();
+    this.#done = this.#loop();
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    await this.#done;
+    await this.#kept.stop();
+    this.failures.push(...this.#kept.failures);
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#running) {
+      const answer = await once1(this.#port, caller, '/');
+      if ('error' in answer) this.failures.push(answer.error);
+      else if (answer.status !== 200) this.failures.push(`status ${answer.status}`);
+      else this.serials.add(answer.serial);
+      this.answers++;
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+  }
+}
+
+test('asks for its own certificate and renews it under load: no request fails', async (t) => {
+  const { server, proxy, port, endpoint } = await start(t, 4_000);
+  const load = new Load(port).run();
+  await eventually('three more certificates have come', () => (server.requests.length > 3 ? true : undefined));
+  await load.stop();
+  assert.deepEqual(load.failures, []);
+  assert.ok(load.serials.size >= 3, `callers saw ${load.serials.size} certificates`);
+  assert.ok(new Set(endpoint.callers).size >= 1);
+  assert.equal(server.metadata[0]?.get('authorization')[0], 'Bearer a.token.of-the-service-account');
+  assert.ok(((await proxy.stat('identity.update_success')) ?? 0) >= 4);
+  assert.ok(((await proxy.stat('sds.default.update_success')) ?? 0) >= 4);
+  assert.equal(await proxy.stat('sds.ROOTCA.update_success'), 1, 'the bundle did not change');
+  assert.equal(await proxy.stat('identity.life_three_quarters'), 0);
+  const dump = (await proxy.admin('/config_dump')).body;
+  assert.match(dump, /"default"/);
+  assert.ok(!dump.includes('PRIVATE KEY') && !(proxy.stdout + proxy.stderr).includes('PRIVATE KEY'));
+  assert.ok(!dump.includes('of-the-service-account'));
+});
+
+test('an authority that is away for longer than half of the life costs no request', async (t) => {
+  const { server, socket, proxy, port } = await start(t, 8_000);
+  const load = new Load(port).run();
+  const started = Date.now();
+  server.stop();
+  // the renewal at half of the life fails, and fails again
+  await until(started + 5_500);
+  assert.ok(((await proxy.stat('identity.update_failure')) ?? 0) >= 1);
+  assert.equal(await proxy.stat('identity.valid'), 1);
+  await server.listen(`unix:${socket}`);
+  await eventually('it is renewed', async () =>
+    (await proxy.stat('identity.update_success')) === 2 ? true : undefined,
+  );
+  const { answers } = load;
+  await eventually('callers go on with it', () => (load.answers > answers + 20 ? true : undefined));
+  await load.stop();
+  assert.deepEqual(load.failures, []);
+  assert.equal(load.serials.size, 2);
+  assert.match(proxy.stdout + proxy.stderr, /no new identity, the last one stays until/);
+});
+
+test('past its end the state is clear, and the authority finds us within a second of its return', async (t) => {
+  const { server, socket, proxy, port } = await start(t, 3_000);
+  server.stop();
+  await eventually('it has expired', async () =>
+    (await proxy.stat('identity.life_expired')) === 1 ? true : undefined,
+  );
+  assert.equal(await proxy.stat('identity.life_three_quarters'), 1);
+  assert.equal(await proxy.stat('identity.life_nine_tenths'), 1);
+  assert.equal(await proxy.stat('identity.valid'), 0);
+  const log = proxy.stdout + proxy.stderr;
+  assert.match(log, /has a quarter of its life left/);
+  assert.match(log, /critical.*spiffe:\/\/td\/ns\/pay\/sa\/payment.*has expired at/);
+  const { certificates } = JSON.parse((await proxy.admin('/certs')).body);
+  const ends = certificates.map((row: { cert_chain: { expiration_time: string }[] }) =>
+    Date.parse(row.cert_chain[0]?.expiration_time ?? ''),
+  );
+  assert.ok(ends.length > 0 && ends.every((end: number) => end < Date.now()));
+  const refused = await once1(port, caller, '/');
+  assert.ok('error' in refused && /CERT_HAS_EXPIRED/.test(refused.error), JSON.stringify(refused));
+  const asked = server.requests.length;
+  const back = Date.now();
+  await server.listen(`unix:${socket}`);
+  await eventually('it is asked', () => (server.requests.length > asked ? true : undefined));
+  const tookMs = Date.now() - back;
+  assert.ok(tookMs < 1000, `asked after ${tookMs} ms`);
+  await eventually('it serves again', async () => ('status' in (await once1(port, caller, '/')) ? true : undefined));
+  assert.equal(await proxy.stat('identity.valid'), 1);
+});
