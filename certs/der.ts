@@ -47,6 +47,11 @@ export function time(ms: number): Node {
   return primitive(late ? 24 : 23, late ? asn1.dateToGeneralizedTime(date) : asn1.dateToUtcTime(date));
 }
 
+/** OCSP knows no other (RFC 6960 §4.2.2.1). `ms` since the epoch; seconds count. */
+export function generalizedTime(ms: number): Node {
+  return primitive(24, asn1.dateToGeneralizedTime(new Date(ms)));
+}
+
 export function encode(node: Node): Buffer {
   return Buffer.from(asn1.toDer(node).getBytes(), 'latin1');
 }

@@ -92,16 +92,21 @@ export function readGeneralNames(general: Node): SubjectNames {
 
 /** The subject alternative names of a certificate in DER. Throws when it is not strict DER. */
 export function namesInCertificate(der: Buffer): SubjectNames {
+  const value = extensionValue(der, Oid.subjectAltName);
+  return value === undefined ? { uris: [], dnsNames: [], ips: [] } : readGeneralNames(decode(value));
+}
+
+/** What a certificate in DER has under an extension's id, still in DER. Throws when the certificate is not strict DER. */
+export function extensionValue(der: Buffer, id: string): Buffer | undefined {
   const [body] = children(decode(der));
   for (const part of children(body)) {
     if (part.tagClass !== EXTENSIONS.tagClass || part.type !== EXTENSIONS.type) continue;
     for (const one of children(children(part)[0])) {
       const parts = children(one);
-      const value = bytesOf(parts[parts.length - 1]);
-      if (oidOf(parts[0]) === Oid.subjectAltName && value !== undefined) return readGeneralNames(decode(value));
+      if (oidOf(parts[0]) === id) return bytesOf(parts[parts.length - 1]);
     }
   }
-  return { uris: [], dnsNames: [], ips: [] };
+  return undefined;
 }
 
 function ipText(bytes: Buffer): string {

@@ -1,6 +1,7 @@
 /** Is this material fit for use? Reasons never hold content: they end in logs and in NACKs. */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import type { CertificateMaterial, TrustMaterial } from './material.ts';
+import { mustStaple, readStaple } from './ocsp.ts';
 import { buildSecureContext, parseCertificates } from './tls-context.ts';
 
 /** Why a chain and key cannot be used, `undefined` when they can. An expired certificate is usable: the other side decides. */
@@ -24,7 +25,19 @@ export function certificateError(certificate: CertificateMaterial): string | und
   }
   const bits = key.asymmetricKeyDetails?.modulusLength;
   if (bits !== undefined && bits < 2048) return `the private key has ${bits} bits: RSA needs 2048 or more`;
-  return contextError({ certificate, trust: undefined });
+  return stapleError(leaf, certificate.ocspStaple) ?? contextError({ certificate, trust: undefined });
+}
+
+function stapleError(leaf: X509Certificate, staple: string | undefined): string | undefined {
+  if (staple === undefined) {
+    return mustStaple(leaf) ? 'the certificate must be stapled (RFC 7633) and there is no OCSP response' : undefined;
+  }
+  try {
+    readStaple(Buffer.from(staple, 'base64'), leaf);
+    return undefined;
+  } catch (error) {
+    return reason(error);
+  }
 }
 
 /** Why a trust bundle or revocation list cannot be used, `undefined` when it can. */

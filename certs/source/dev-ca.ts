@@ -7,6 +7,8 @@ import { type KeyType, keyPem, newKey, parseCsr, publicKeyDer, signatureAlgorith
 import {
   bits,
   boolean,
+  bytesOf,
+  children,
   decode,
   explicit,
   implicit,
@@ -20,6 +22,7 @@ import {
 } from '../der.ts';
 import { distinguishedName, extension, hasNames, Oid, type SubjectNames, subjectAltName } from '../names.ts';
 import type { CertificateAuthority, Identity } from './contract.ts';
+import { ocspResponse } from './ocsp-response.ts';
 
 export interface DevCaOptions {
   /** Milliseconds since the epoch. */
@@ -43,6 +46,8 @@ export interface LeafRequest {
   /** Made when absent. */
   readonly key?: KeyObject;
   readonly keyType?: KeyType;
+  /** The certificate says that it must come with an OCSP staple (RFC 7633). */
+  readonly mustStaple?: boolean;
 }
 
 export interface IssuedCertificate {
@@ -66,7 +71,10 @@ interface Authority {
   readonly pem: string;
 }
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
+/** TLS feature 5, status_request (RFC 7633 §4.1). */
+const MUST_STAPLE = extension('1.3.6.1.5.5.7.1.24', false, sequence(integer(Buffer.from([5]))));
 const DEFAULT_SKEW_MS = 10_000;
 const DEFAULT_TTL_MS = 30_000;
 
@@ -95,7 +103,8 @@ export class DevCa {
       dnsNames: request.dnsNames ?? [],
       ips: request.ips ?? [],
     };
-    return { ...this.#leaf(createPublicKey(key), names, request.ttlMs ?? DEFAULT_TTL_MS), key: keyPem(key) };
+    const more = request.mustStaple === true ? [MUST_STAPLE] : [];
+    return { ...this.#leaf(createPublicKey(key), names, request.ttlMs ?? DEFAULT_TTL_MS, more), key: keyPem(key) };
   }
 
   /**
@@ -107,7 +116,19 @@ export class DevCa {
     return this.#leaf(csr.publicKey, names ?? csr.names, ttlMs);
   }
 
-  #leaf(publicKey: KeyObject, names: SubjectNames, ttlMs: number): IssuedCertificate {
+  /**
+   * An OCSP response, DER: the certificate with this serial (hex) is good, from `now` on. `validMs`: until the next one;
+   * `undefined`: it does not say.
+   */
+  staple(serial: string, validMs: number | undefined): Buffer {
+    const { name, key } = this.#issuer;
+    const now = this.#options.now();
+    const keyBits = bytesOf(children(decode(publicKeyDer(key)))[1])?.subarray(1) ?? Buffer.alloc(0);
+    const request = { serial, issuerName: name, issuerKey: key, thisUpdate: now - HOUR_MS };
+    return ocspResponse({ ...request, nextUpdate: validMs === undefined ? undefined : now + validMs }, keyBits);
+  }
+
+  #leaf(publicKey: KeyObject, names: SubjectNames, ttlMs: number, more: readonly Node[] = []): IssuedCertificate {
     const issuer = this.#issuer;
     const extensions = [
       extension(Oid.basicConstraints, true, sequence()),
@@ -116,6 +137,7 @@ export class DevCa {
       extension(Oid.extendedKeyUsage, false, sequence(oid(Oid.serverAuth), oid(Oid.clientAuth))),
       extension(Oid.authorityKeyIdentifier, false, sequence(implicit(0, issuer.keyId))),
       extension(Oid.subjectKeyIdentifier, false, octets(keyIdOf(publicKey))),
+      ...more,
     ];
     // the subject is empty, so the names are critical (RFC 5280 §4.2.1.6)
     if (hasNames(names)) extensions.push(subjectAltName(names, true));

@@ -2,15 +2,10 @@
  * What a TLS client says first (RFC 8446 §4.1.2): server name and ALPN, read from the bytes before the handshake.
  * Incremental: called again with everything that has come so far.
  */
+import type { ClientHello } from '../tls/contract.ts';
 
 /** A hello larger than this is not waited for: Envoy's limit is of the same order. */
 export const MAX_HELLO_BYTES = 16 * 1024;
-
-export interface ClientHello {
-  /** Lower case; empty when none was sent. */
-  readonly serverName: string;
-  readonly alpn: readonly string[];
-}
 
 export type HelloResult =
   /** Everything so far fits; more is needed. */
@@ -73,19 +68,48 @@ function parse(hello: Reader): ClientHello {
   // legacy_version, random
   hello.skip(34);
   hello.skip(hello.u8());
-  hello.skip(hello.u16());
+  const cipherSuites = hello.take(hello.u16()).rest();
   hello.skip(hello.u8());
+  if (hello.left === 0) return new ReadHello('', [], cipherSuites, EMPTY);
+  const block = hello.take(hello.u16());
+  const extensions = new Reader(block.rest());
   let serverName = '';
   let alpn: string[] = [];
-  if (hello.left === 0) return { serverName, alpn };
-  const extensions = hello.take(hello.u16());
   while (extensions.left > 0) {
     const type = extensions.u16();
     const body = extensions.take(extensions.u16());
     if (type === SERVER_NAME) serverName = readServerName(body);
     else if (type === ALPN) alpn = readAlpn(body);
   }
-  return { serverName, alpn };
+  return new ReadHello(serverName, alpn, cipherSuites, block.rest());
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** What is seldom asked is looked up in the bytes. */
+class ReadHello implements ClientHello {
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  readonly cipherSuites: Buffer;
+  readonly #extensions: Buffer;
+
+  /** `extensions`: walked through once already, so that they are known to be whole. */
+  constructor(serverName: string, alpn: readonly string[], cipherSuites: Buffer, extensions: Buffer) {
+    this.serverName = serverName;
+    this.alpn = alpn;
+    this.cipherSuites = cipherSuites;
+    this.#extensions = extensions;
+  }
+
+  extension(type: number): Buffer | undefined {
+    const reader = new Reader(this.#extensions);
+    while (reader.left > 0) {
+      const found = reader.u16();
+      const body = reader.take(reader.u16());
+      if (found === type) return body.rest();
+    }
+    return undefined;
+  }
 }
 
 /** RFC 6066 §3. */
@@ -141,6 +165,11 @@ class Reader {
     const start = this.#at;
     this.skip(count);
     return new Reader(this.#bytes.subarray(start, start + count));
+  }
+
+  /** What is left, not taken. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#at);
   }
 
   text(): string {

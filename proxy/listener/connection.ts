@@ -3,12 +3,13 @@
  * over. Afterwards it only counts, times and ends it.
  */
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage } from '../errors.ts';
 import type { NetworkConnection } from '../filters/network/contract.ts';
 import type { ConnectionInfo, TlsInfo } from '../http/connection-info.ts';
 import { Timer, type TimerTarget } from '../timers.ts';
+import type { ClientHello } from '../tls/contract.ts';
 import { parseIp, plainAddress } from './addresses.ts';
 import type { Chain, ChainTls } from './chain.ts';
 import type { ListenerEnvironment, OriginalDestination } from './environment.ts';
@@ -27,6 +28,8 @@ export interface Generation {
   readonly defaultChain: Chain | undefined;
 }
 
+/** An alert in a record of its own (RFC 8446 §6.2), for a caller that no handshake was begun with. */
+const HANDSHAKE_FAILURE = Buffer.from([21, 3, 3, 0, 2, 2, 40]);
 const INSPECTION_TIMER = 0;
 const HANDSHAKE_TIMER = 1;
 /** Where `transport_socket_connect_timeout` says nothing: a handshake is never waited for without end. */
@@ -167,16 +170,22 @@ export class Connection implements TimerTarget {
     stats.opened();
     this.#serverName = hello === undefined || hello.serverName === '' ? undefined : hello.serverName;
     if (chain.tls === undefined) this.#filter(chain, undefined);
-    else this.#secure(chain, chain.tls, hello?.alpn);
+    else this.#secure(chain, chain.tls, hello);
   }
 
-  #secure(chain: Chain, tls: ChainTls, offered: readonly string[] | undefined): void {
+  #secure(chain: Chain, tls: ChainTls, hello: ClientHello | undefined): void {
     if (!tls.context.ready) {
       tls.factoryStats.inc(SSL_FACTORY.DOWNSTREAM_CONTEXT_SECRETS_NOT_READY);
       this.#raw.destroy();
       return;
     }
-    const socket = tls.context.accept(this.#raw, offered);
+    const socket = tls.context.accept(this.#raw, hello, tls.stats);
+    if (!(socket instanceof TLSSocket)) {
+      tls.stats.refused(socket);
+      this.#generation.environment.log('debug', `${this.#generation.listener.name}: ${socket.message}`);
+      this.#raw.end(HANDSHAKE_FAILURE);
+      return;
+    }
     this.#socket = socket;
     this.#handshaking = true;
     // Node tells `_tlsError` alone of what goes wrong in an established connection, and leaves it open

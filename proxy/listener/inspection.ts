@@ -4,7 +4,8 @@
  */
 import type { Socket } from 'node:net';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
-import { type ClientHello, readClientHello } from './client-hello.ts';
+import type { ClientHello } from '../tls/contract.ts';
+import { readClientHello } from './client-hello.ts';
 import { readHttpPreface } from './http-preface.ts';
 import { HTTP_INSPECTOR, HTTP_INSPECTOR_STATS, TLS_INSPECTOR, TLS_INSPECTOR_STATS } from './stats.ts';
 

@@ -6,6 +6,7 @@ import { unlink } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Address } from '../../xds-client/model/common.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
+import type { DownstreamTls, SecretRef, TlsCertificate } from '../../xds-client/model/tls.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { addressText } from '../upstream/contract.ts';
 import { Chain } from './chain.ts';
@@ -251,7 +252,7 @@ function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Ins
   const tls = configured(TLS_INSPECTOR) || needsTlsInspector(listener.filterChains.map((chain) => chain.match));
   const http = configured(HTTP_INSPECTOR);
   if (tls || http) return makeInspectors(tls, http, environment.stats);
-  return negotiatesAlpn(listener) ? helloReader(environment.stats, shortestHandshake(listener)) : undefined;
+  return needsHello(listener) ? helloReader(environment.stats, shortestHandshake(listener)) : undefined;
 }
 
 /** Which chain a connection goes to is not known before the look: the shortest time of all holds. */
@@ -260,15 +261,29 @@ function shortestHandshake({ filterChains, defaultFilterChain }: Listener): numb
   return Math.min(...chains.map((chain) => chain.transportSocketConnectTimeoutMs || HANDSHAKE_TIMEOUT_MS));
 }
 
-/** A chain negotiates ALPN, and nobody who connects may wait for the proxy to speak first: every chain is TLS. */
-function negotiatesAlpn({ filterChains, defaultFilterChain }: Listener): boolean {
+/** What a chain's handshake turns on is in the ClientHello, and nobody waits for the proxy to speak first: all is TLS. */
+function needsHello({ filterChains, defaultFilterChain }: Listener): boolean {
   const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
   const sockets = chains.map(({ transportSocket }) => transportSocket);
   return (
     sockets.every(({ kind }) => kind === 'tls') &&
-    sockets.some((socket) => socket.kind === 'tls' && socket.tls.common.alpnProtocols.length > 0)
+    sockets.some((socket) => socket.kind === 'tls' && turnsOnHello(socket.tls))
   );
 }
+
+/**
+ * ALPN without a protocol in common, a choice of certificates, staples that callers ask for. A certificate that SDS brings
+ * may have a staple too, which is sent without a look.
+ */
+function turnsOnHello({ common, ocspStaplePolicy }: DownstreamTls): boolean {
+  const { alpnProtocols, certificates } = common;
+  return (
+    alpnProtocols.length > 0 || certificates.length > 1 || ocspStaplePolicy !== 'lenient' || certificates.some(stapled)
+  );
+}
+
+const stapled = (ref: SecretRef<TlsCertificate>): boolean =>
+  ref.kind === 'inline' && ref.secret.ocspStaple !== undefined;
 
 function shellOf(listener: Listener): string {
   return JSON.stringify({ ...listener, filterChains: [], defaultFilterChain: undefined });

@@ -4,13 +4,16 @@
  * thousand clusters have one certificate).
  */
 import type { X509Certificate } from 'node:crypto';
-import type { SecureContext } from 'node:tls';
-import { buildSecureContext, type ContextSettings, parseCertificates } from '../../certs/tls-context.ts';
+import type { SecureContext, SecureVersion } from 'node:tls';
+import type { CertificateMaterial } from '../../certs/material.ts';
+import { buildSecureContext, type ContextSettings } from '../../certs/tls-context.ts';
 import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
 import { errorMessage } from '../errors.ts';
-import { type LocalIdentity, localIdentity } from './peer.ts';
+import type { ServedCertificate } from './certificate-choice.ts';
+import { type LocalIdentity, NO_IDENTITY } from './peer.ts';
 import { secretKey, validationKey } from './secret-key.ts';
 import type { CertificateSecret, SecretTable, TrustSecret } from './secret-table.ts';
+import { servedCertificate } from './served-certificate.ts';
 import { compileValidator, type Validator } from './validator.ts';
 
 export interface TlsEnvironment {
@@ -26,9 +29,12 @@ export interface Assembled {
   readonly generation: number;
   /** The validation context's alone. */
   readonly trustGeneration: number;
+  /** Of the first certificate, or of none. */
   readonly secureContext: SecureContext;
   readonly validator: Validator;
+  /** The first certificate's. */
   readonly local: LocalIdentity;
+  readonly certificates: readonly ServedCertificate[];
 }
 
 /** One connection's: what it was begun with, because a rotation in between must not judge it, and what the peer showed. */
@@ -41,7 +47,10 @@ export interface Handshake {
 export type RoleSettings = Pick<
   ContextSettings,
   'sessionTickets' | 'sessionTimeoutMs' | 'allowRenegotiation' | 'maxVersion'
->;
+> & {
+  /** A server that keeps sessions by their id. */
+  readonly sessionIds: boolean;
+};
 
 export class Assembly {
   readonly #common: (DownstreamTls | UpstreamTls)['common'];
@@ -70,6 +79,12 @@ export class Assembly {
     ]);
     // at once, so that there is a last good context when the next secrets turn out bad
     this.current();
+  }
+
+  get maxVersion(): SecureVersion | undefined {
+    const { minVersion, maxVersion } = this.#common;
+    // a configuration that asks for no less than TLS 1.3 means it
+    return maxVersion ?? (minVersion === 'TLSv1.3' ? 'TLSv1.3' : this.#role.maxVersion);
   }
 
   /** `undefined` until all secrets are there. Once they were, what was built of them stays until there are others. */
@@ -127,27 +142,41 @@ export class Assembly {
   }
 
   #shared(certificates: readonly CertificateSecret[], trust: TrustSecret | undefined): SharedContext {
+    const served = certificates.map(({ certificate }) =>
+      servedCertificate(
+        certificate,
+        this.#secureContext([certificate], trust),
+        this.#role.sessionIds,
+        this.#environment.now,
+      ),
+    );
+    const [first] = served;
+    return {
+      secureContext: first?.secureContext ?? this.#secureContext([], trust),
+      local: first?.local ?? NO_IDENTITY,
+      certificates: served,
+    };
+  }
+
+  #secureContext(certificates: readonly CertificateMaterial[], trust: TrustSecret | undefined): SecureContext {
     const common = this.#common;
-    const secureContext = buildSecureContext({
+    return buildSecureContext({
       ...this.#role,
-      certificates: certificates.map((secret) => secret.certificate),
+      certificates,
       trust: trust?.trust,
       minVersion: common.minVersion,
-      // a configuration that asks for no less than TLS 1.3 means it
-      maxVersion: common.maxVersion ?? (common.minVersion === 'TLSv1.3' ? 'TLSv1.3' : this.#role.maxVersion),
+      maxVersion: this.maxVersion,
       cipherSuites: common.cipherSuites,
       ecdhCurves: common.ecdhCurves,
       signatureAlgorithms: common.signatureAlgorithms,
     });
-    const [first] = certificates;
-    const [leaf] = first === undefined ? [] : parseCertificates(first.certificate.chain);
-    return { secureContext, local: localIdentity(leaf) };
   }
 }
 
 interface SharedContext {
   readonly secureContext: SecureContext;
   readonly local: LocalIdentity;
+  readonly certificates: readonly ServedCertificate[];
 }
 
 /** Secure contexts by settings and secret generations. Weak: the last connection configuration to go takes its own along. */

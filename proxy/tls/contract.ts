@@ -42,6 +42,21 @@ export interface UpstreamTlsContext {
   info(socket: TLSSocket): TlsInfo;
 }
 
+/** What a caller's first message says, when it was inspected (RFC 8446 §4.1.2). */
+export interface ClientHello {
+  /** Lower case; empty when none was sent. */
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  /** Two bytes each, in the caller's order. */
+  readonly cipherSuites: Buffer;
+  /** The body of an extension by its number, `undefined` when it was not sent. */
+  extension(type: number): Buffer | undefined;
+}
+
+export interface StapleCounter {
+  staple(outcome: 'stapled' | 'omitted' | 'refused'): void;
+}
+
 export interface TlsRefusal {
   /** The statistic below `ssl.`: `fail_verify_error`, `fail_verify_san`, `fail_verify_no_cert`, `fail_verify_cert_hash`. */
   readonly stat: string;
@@ -53,9 +68,11 @@ export interface DownstreamTlsContext {
   readonly generation: number;
   /**
    * Starts the server side on an accepted socket that may hold unread bytes. The caller waits for `secure` or an error.
-   * `offeredAlpn`: the ClientHello's, when it was inspected: without a protocol in common the handshake goes on without ALPN.
+   * `hello`: when it was inspected. Without a protocol in common the handshake goes on without ALPN, and of several
+   * certificates the one is shown that is for its server name and that it can verify. A refusal: there is nothing that the
+   * caller may be shown. `counter` is told of the OCSP staple it asked for.
    */
-  accept(socket: Socket, offeredAlpn?: readonly string[]): TLSSocket;
+  accept(socket: Socket, hello?: ClientHello, counter?: StapleCounter): TLSSocket | TlsRefusal;
   verify(socket: TLSSocket): TlsRefusal | undefined;
   info(socket: TLSSocket): TlsInfo;
 }

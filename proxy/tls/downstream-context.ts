@@ -3,26 +3,41 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { DownstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
-import { Assembly, type Handshake, type TlsEnvironment } from './assembly.ts';
-import type { DownstreamTlsContext, TlsRefusal } from './contract.ts';
+import { type Assembled, Assembly, type Handshake, type TlsEnvironment } from './assembly.ts';
+import { CertificateChoice, type ServedCertificate, type StapleOutcome } from './certificate-choice.ts';
+import { resumesById } from './client-capabilities.ts';
+import type { ClientHello, DownstreamTlsContext, StapleCounter, TlsRefusal } from './contract.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
 import { serverVerdict } from './verdict.ts';
 
 const NOT_READY: TlsRefusal = { stat: 'fail_verify_error', message: 'TLS_error: Secret is not supplied by SDS' };
+const NO_STAPLE: TlsRefusal = {
+  stat: 'connection_error',
+  message: 'TLS_error: an OCSP staple is due and there is none',
+};
 const NO_SNI: TlsRefusal = { stat: 'connection_error', message: 'TLS_error: SNI is required and was not sent' };
+
+interface DownstreamHandshake extends Handshake {
+  readonly shown: ServedCertificate | undefined;
+}
 
 export class DownstreamContext implements DownstreamTlsContext {
   readonly #config: DownstreamTls;
   readonly #assembly: Assembly;
-  readonly #begun = new WeakMap<TLSSocket, Handshake>();
+  readonly #begun = new WeakMap<TLSSocket, DownstreamHandshake>();
+  readonly #now: () => number;
+  #choiceOf: Assembled | undefined;
+  #choice: CertificateChoice | undefined;
 
   constructor(config: DownstreamTls, environment: TlsEnvironment) {
     this.#config = config;
+    this.#now = environment.now;
     this.#assembly = new Assembly(
       config.common,
       {
         sessionTickets: config.sessionTickets,
         sessionTimeoutMs: config.sessionTimeoutMs,
+        sessionIds: config.sessionIds,
         allowRenegotiation: false,
         maxVersion: 'TLSv1.3',
       },
@@ -38,19 +53,25 @@ export class DownstreamContext implements DownstreamTlsContext {
     return this.#assembly.current()?.generation ?? 0;
   }
 
-  accept(socket: Socket, offeredAlpn?: readonly string[]): TLSSocket {
+  accept(socket: Socket, hello?: ClientHello, counter?: StapleCounter): TLSSocket | TlsRefusal {
     const current = this.#assembly.current();
-    if (current === undefined) throw new Error(NOT_READY.message);
+    if (current === undefined) return NOT_READY;
     const { requireClientCertificate, common } = this.#config;
+    const chosen = this.#choiceFor(current)?.choose(hello);
+    if (chosen?.staple !== undefined) counter?.staple(chosen.staple);
+    if (chosen?.staple === 'refused') return NO_STAPLE;
+    const shown = chosen?.certificate;
+    const hooks = this.#hooked(chosen?.staple, hello) ? shown?.hooks() : undefined;
     const secured = new TLSSocket(socket, {
       isServer: true,
-      secureContext: current.secureContext,
+      secureContext: shown?.secureContext ?? current.secureContext,
       requestCert: requireClientCertificate || common.validation !== undefined,
       // on this side it means: no certificate ends the handshake. Chains are judged by `verify`
       rejectUnauthorized: requireClientCertificate,
-      ...(negotiates(common.alpnProtocols, offeredAlpn) ? { ALPNProtocols: [...common.alpnProtocols] } : {}),
+      ...(negotiates(common.alpnProtocols, hello?.alpn) ? { ALPNProtocols: [...common.alpnProtocols] } : {}),
+      ...(hooks === undefined ? {} : { server: hooks }),
     });
-    this.#begun.set(secured, { assembled: current, certificate: undefined });
+    this.#begun.set(secured, { assembled: current, certificate: undefined, shown });
     return secured;
   }
 
@@ -71,7 +92,38 @@ export class DownstreamContext implements DownstreamTlsContext {
   info(socket: TLSSocket): TlsInfo {
     const begun = this.#begun.get(socket);
     if (begun === undefined) return tlsInfo(socket, undefined, false, NO_IDENTITY);
-    return tlsInfo(socket, begun.certificate, begun.assembled.validator.validates, begun.assembled.local);
+    return tlsInfo(socket, begun.certificate, begun.assembled.validator.validates, begun.shown?.local ?? NO_IDENTITY);
+  }
+
+  /** Hooks cost a handshake a turn, so only those have them that need them. */
+  #hooked(staple: StapleOutcome, hello: ClientHello | undefined): boolean {
+    const { sessionTickets, sessionIds } = this.#config;
+    if (staple === 'stapled' || (sessionIds && !sessionTickets)) return true;
+    // where nobody looked at the hello, Node finds out whether a staple is asked for
+    if (hello === undefined)
+      return this.#assembly.current()?.certificates.some((one) => one.staple !== undefined) === true;
+    return sessionIds && resumesById(hello, this.#upToTls13);
+  }
+
+  get #upToTls13(): boolean {
+    return this.#assembly.maxVersion === 'TLSv1.3';
+  }
+
+  #choiceFor(current: Assembled): CertificateChoice | undefined {
+    if (this.#choiceOf === current) return this.#choice;
+    const [first, ...others] = current.certificates;
+    const { ocspStaplePolicy, anyCertificateForUnknownNames } = this.#config;
+    this.#choiceOf = current;
+    this.#choice =
+      first === undefined
+        ? undefined
+        : new CertificateChoice([first, ...others], {
+            policy: ocspStaplePolicy,
+            anyForUnknownNames: anyCertificateForUnknownNames,
+            upToTls13: this.#upToTls13,
+            now: this.#now,
+          });
+    return this.#choice;
   }
 }
 

@@ -64,6 +64,13 @@ export class SslStats {
     if (typeof curve === 'string') this.#count('curves', curve);
   }
 
+  /** A caller asked for an OCSP staple. */
+  staple(outcome: 'stapled' | 'omitted' | 'refused'): void {
+    this.#block.inc(SSL.OCSP_STAPLE_REQUESTS);
+    if (outcome === 'stapled') this.#block.inc(SSL.OCSP_STAPLE_RESPONSES);
+    else this.#block.inc(outcome === 'omitted' ? SSL.OCSP_STAPLE_OMITTED : SSL.OCSP_STAPLE_FAILED);
+  }
+
   /** A handshake that `verify` has refused. */
   refused(refusal: TlsRefusal): void {
     this.#block.inc(INDEX_OF.get(refusal.stat) ?? SSL.CONNECTION_ERROR);

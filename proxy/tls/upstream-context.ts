@@ -28,6 +28,7 @@ export class UpstreamContext implements UpstreamTlsContext {
       config.common,
       {
         sessionTickets: true,
+        sessionIds: false,
         sessionTimeoutMs: undefined,
         allowRenegotiation: config.allowRenegotiation,
         // Envoy's default for clients: TLS 1.3 is asked for with tls_maximum_protocol_version

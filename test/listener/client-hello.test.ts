@@ -32,14 +32,21 @@ function fragmented(record: Buffer, size: number): Buffer {
 }
 
 const OPTIONS = { servername: 'Settlement.Pay.Example', ALPNProtocols: ['istio', 'h2'] };
+const told = (bytes: Buffer): { readonly serverName: string; readonly alpn: readonly string[] } => {
+  const result = readClientHello(bytes);
+  assert.equal(result.kind, 'hello');
+  return result.kind === 'hello'
+    ? { serverName: result.hello.serverName, alpn: result.hello.alpn }
+    : { serverName: '', alpn: [] };
+};
 const EXPECTED = { serverName: 'settlement.pay.example', alpn: ['istio', 'h2'] };
 
 for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`server name and protocols are read from a ${maxVersion} hello`, async () => {
     const bytes = await hello({ ...OPTIONS, maxVersion });
-    assert.deepEqual(readClientHello(bytes), { kind: 'hello', hello: EXPECTED });
+    assert.deepEqual(told(bytes), EXPECTED);
     const plain = await hello({ maxVersion });
-    assert.deepEqual(readClientHello(plain), { kind: 'hello', hello: { serverName: '', alpn: [] } });
+    assert.deepEqual(told(plain), { serverName: '', alpn: [] });
   });
 }
 
@@ -49,7 +56,7 @@ test('every beginning of a hello asks for more, however it is cut into records',
     for (let end = 0; end < whole.length; end += whole === bytes ? 1 : 7) {
       assert.equal(readClientHello(whole.subarray(0, end)).kind, 'more', `after ${end} bytes`);
     }
-    assert.deepEqual(readClientHello(whole), { kind: 'hello', hello: EXPECTED });
+    assert.deepEqual(told(whole), EXPECTED);
   }
 });
 

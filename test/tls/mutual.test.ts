@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, test } from 'node:test';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, TLSSocket } from 'node:tls';
 import { DevCa, type LeafRequest } from '../../certs/source/dev-ca.ts';
 import { parseCertificates } from '../../certs/tls-context.ts';
 import type { TlsInfo } from '../../proxy/http/connection-info.ts';
@@ -13,7 +13,7 @@ import { SecretTable } from '../../proxy/tls/secret-table.ts';
 import type { UpstreamContext } from '../../proxy/tls/upstream-context.ts';
 import { spkiHash } from '../../proxy/tls/validator.ts';
 import type { DownstreamTls, TlsParameters, UpstreamTls, ValidationContext } from '../../xds-client/model/tls.ts';
-import { downstreamTls, parameters, putCertificate, putTrust, upstreamTls, uriSan } from './support.ts';
+import { downstreamTls, helloOf, parameters, putCertificate, putTrust, upstreamTls, uriSan } from './support.ts';
 
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
 const otherCa = new DevCa({ now: Date.now, trustDomain: 'other' });
@@ -55,6 +55,7 @@ class Echo {
     this.context = context;
     this.#server = createServer((socket) => {
       const secured = context.accept(socket);
+      assert.ok(secured instanceof TLSSocket);
       open.push(socket);
       secured.on('error', (error) => this.#push(error));
       secured.on('secure', () => {
@@ -383,7 +384,8 @@ test('nothing in common in ALPN goes on without it when the hello was inspected'
   const context = server.tls.downstream(downstreamTls({}, parameters({ alpnProtocols: ['h2'] })));
   const listener = createServer((socket) => {
     open.push(socket);
-    const secured = context.accept(socket, ['foo']);
+    const secured = context.accept(socket, helloOf({ alpn: ['foo'] }));
+    assert.ok(secured instanceof TLSSocket);
     secured.on('secure', () => secured.end(String(context.info(secured).alpn)));
   });
   open.push(listener);
@@ -399,8 +401,33 @@ test('nothing in common in ALPN goes on without it when the hello was inspected'
   socket.destroy();
 });
 
-test('tickets can be turned off', async () => {
+test('without tickets TLS 1.2 is resumed by the id of the session', async () => {
   const { echo, port, upstream } = await setUp({ server: { sessionTickets: false } });
+  for (const resumed of [false, true]) {
+    const { socket } = await dial(port, upstream);
+    await once(socket, 'data');
+    assert.equal(socket.getProtocol(), 'TLSv1.2');
+    assert.equal(socket.isSessionReused(), resumed);
+    const accepted = await echo.accepted();
+    assert.equal(accepted.info.sessionReused, resumed);
+    assert.ok(accepted.info.peer, 'a resumed session knows its peer');
+  }
+});
+
+test('without tickets TLS 1.3 is not resumed', async () => {
+  const { echo, port, upstream } = await setUp({
+    server: { sessionTickets: false },
+    clientCommon: { maxVersion: 'TLSv1.3' },
+  });
+  await once((await dial(port, upstream)).socket, 'data');
+  await echo.accepted();
+  const second = await dial(port, upstream);
+  assert.equal(second.socket.getProtocol(), 'TLSv1.3');
+  assert.equal(second.socket.isSessionReused(), false);
+});
+
+test('resumption can be turned off', async () => {
+  const { echo, port, upstream } = await setUp({ server: { sessionTickets: false, sessionIds: false } });
   await once((await dial(port, upstream)).socket, 'data');
   await echo.accepted();
   const second = await dial(port, upstream);

@@ -1,6 +1,7 @@
 /** Configurations, secrets and statistics for tests of TLS and listeners. */
 import type { IssuedLeaf } from '../../certs/source/dev-ca.ts';
 import type { Stat, StatBlock, StatFamily, StatsStore } from '../../proxy/observe/stats/contract.ts';
+import type { ClientHello } from '../../proxy/tls/contract.ts';
 import { secretKey, validationKey } from '../../proxy/tls/secret-key.ts';
 import type { SecretTable } from '../../proxy/tls/secret-table.ts';
 import type {
@@ -58,7 +59,10 @@ export function downstreamTls(changes: Partial<DownstreamTls> = {}, common = par
     requireClientCertificate: true,
     sessionTickets: true,
     sessionTimeoutMs: undefined,
+    sessionIds: true,
     requireSni: false,
+    ocspStaplePolicy: 'lenient',
+    anyCertificateForUnknownNames: false,
     ...changes,
   };
 }
@@ -70,9 +74,15 @@ export function upstreamTls(changes: Partial<UpstreamTls> = {}, common = paramet
     autoHostSni: false,
     autoSniSanValidation: false,
     allowRenegotiation: false,
+    enforceRsaKeyUsage: false,
     maxSessionKeys: 1,
     ...changes,
   };
+}
+
+/** What an inspector saw; without extensions that the test does not name. */
+export function helloOf(said: Partial<ClientHello>): ClientHello {
+  return { serverName: '', alpn: [], cipherSuites: Buffer.alloc(0), extension: () => undefined, ...said };
 }
 
 let generation = 0;

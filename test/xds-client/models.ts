@@ -257,6 +257,7 @@ export function upstreamTls(certificate: string, roots?: string): UpstreamTls {
     autoHostSni: false,
     autoSniSanValidation: false,
     allowRenegotiation: false,
+    enforceRsaKeyUsage: false,
     maxSessionKeys: 1,
   };
 }
@@ -268,5 +269,8 @@ export function downstreamTls(certificate: string, roots?: string): DownstreamTl
     sessionTickets: false,
     sessionTimeoutMs: undefined,
     requireSni: false,
+    sessionIds: true,
+    ocspStaplePolicy: 'lenient',
+    anyCertificateForUnknownNames: false,
   };
 }

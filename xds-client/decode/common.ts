@@ -281,15 +281,3 @@ export function duration(of: MessageObject | undefined, field: string, ctx: Deco
   if (value !== undefined && value < 0) ctx.error(`Expected positive duration: ${value} ms`, field);
   return value;
 }
-
-/** Notes an enum's value when it stands for something that is not built; `flag` fields read by `inspect` need none. */
-export function refuseValue(
-  of: MessageObject,
-  field: string,
-  refused: { readonly [value: string]: string },
-  ctx: DecodeContext,
-): void {
-  const value = word(of, field, '');
-  const reason = Object.hasOwn(refused, value) ? refused[value] : undefined;
-  if (reason !== undefined) ctx.error(`${value} is not supported: ${reason}`, field);
-}

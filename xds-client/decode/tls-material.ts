@@ -11,9 +11,8 @@ const TLS = 'envoy.extensions.transport_sockets.tls.v3';
 export const PROVIDERS = 'certificate providers are not built; use files or SDS';
 
 support(`${TLS}.TlsCertificate`, {
-  acts: ['certificate_chain', 'private_key', 'watched_directory', 'password'],
+  acts: ['certificate_chain', 'private_key', 'watched_directory', 'password', 'ocsp_staple'],
   ignored: {
-    ocsp_staple: 'staples are not sent',
     signed_certificate_timestamp: 'Envoy does not act on it either',
   },
   refused: {

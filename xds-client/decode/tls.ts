@@ -2,6 +2,7 @@
 import type { MessageObject } from '../../protos/index.ts';
 import type {
   DownstreamTls,
+  OcspStaplePolicy,
   SecretRef,
   TlsCertificate,
   TlsParameters,
@@ -9,7 +10,7 @@ import type {
   TransportSocket,
   UpstreamTls,
 } from '../model/tls.ts';
-import { decodeConfigSource, duration, each, inside, refuseValue } from './common.ts';
+import { decodeConfigSource, duration, each, inside } from './common.ts';
 import { type DecodeContext, type Extension, support } from './context.ts';
 import { flag, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
 import { decodeCertificate, decodeValidation, PROVIDERS, requireTrustedCa } from './tls-material.ts';
@@ -60,20 +61,17 @@ support(`${TLS}.DownstreamTlsContext`, {
     'require_sni',
     'disable_stateless_session_resumption',
     'session_timeout',
+    'disable_stateful_session_resumption',
+    'ocsp_staple_policy',
+    'full_scan_certs_on_sni_mismatch',
   ],
-  ignored: {
-    disable_stateful_session_resumption: 'sessions are resumed by ticket alone',
-    ocsp_staple_policy: 'staples are not sent',
-    full_scan_certs_on_sni_mismatch: 'every certificate is looked at',
-  },
   refused: {
     session_ticket_keys: 'shared ticket keys let a removed CA back in; tickets use random keys',
     session_ticket_keys_sds_secret_config: 'shared ticket keys let a removed CA back in; tickets use random keys',
   },
 });
 support(`${TLS}.UpstreamTlsContext`, {
-  acts: ['common_tls_context', 'sni', 'max_session_keys', 'allow_renegotiation'],
-  ignored: { enforce_rsa_key_usage: 'OpenSSL checks key usage by its own rules' },
+  acts: ['common_tls_context', 'sni', 'max_session_keys', 'allow_renegotiation', 'enforce_rsa_key_usage'],
 });
 const VERSIONS: { readonly [version: string]: TlsVersion } = { TLSv1_2: 'TLSv1.2', TLSv1_3: 'TLSv1.3' };
 const VERSION_FIELDS = ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'] as const;
@@ -160,11 +158,21 @@ function decodeCommon(context: MessageObject, ctx: DecodeContext): TlsParameters
   });
 }
 
+const STAPLE_POLICIES: { readonly [policy: string]: OcspStaplePolicy } = {
+  STRICT_STAPLING: 'strict',
+  MUST_STAPLE: 'must',
+};
+
 function decodeDownstream(context: MessageObject, ctx: DecodeContext): TransportSocket<DownstreamTls> {
   const common = decodeCommon(context, ctx);
-  refuseValue(context, 'ocsp_staple_policy', { MUST_STAPLE: 'staples are not sent' }, ctx);
   if (common.certificates.length === 0) {
     ctx.error('No TLS certificates found for server context', 'common_tls_context');
+  }
+  const ocspStaplePolicy = STAPLE_POLICIES[word(context, 'ocsp_staple_policy', '')] ?? 'lenient';
+  for (const certificate of common.certificates) {
+    if (ocspStaplePolicy !== 'must' || certificate.kind !== 'inline') continue;
+    if (certificate.secret.ocspStaple !== undefined) continue;
+    ctx.error('Required OCSP response is missing from TLS context', 'ocsp_staple_policy');
   }
   const requireClientCertificate = wrappedFlag(context, 'require_client_certificate') ?? false;
   return {
@@ -173,22 +181,30 @@ function decodeDownstream(context: MessageObject, ctx: DecodeContext): Transport
       common,
       requireClientCertificate,
       sessionTickets: !flag(context, 'disable_stateless_session_resumption'),
+      sessionIds: !flag(context, 'disable_stateful_session_resumption'),
       sessionTimeoutMs: duration(context, 'session_timeout', ctx),
       requireSni: wrappedFlag(context, 'require_sni') ?? false,
+      ocspStaplePolicy,
+      anyCertificateForUnknownNames: wrappedFlag(context, 'full_scan_certs_on_sni_mismatch') ?? false,
     },
   };
 }
 
 function decodeUpstream(context: MessageObject, ctx: DecodeContext): TransportSocket<UpstreamTls> {
+  const common = decodeCommon(context, ctx);
+  if (common.certificates.length > 1) {
+    ctx.error('Multiple TLS certificates are not supported for client contexts', 'common_tls_context');
+  }
   return {
     kind: 'tls',
     tls: {
-      common: decodeCommon(context, ctx),
+      common,
       sni: textOrNone(context, 'sni'),
       // Fields of newer protos than those shipped here: never set.
       autoHostSni: false,
       autoSniSanValidation: false,
       allowRenegotiation: flag(context, 'allow_renegotiation'),
+      enforceRsaKeyUsage: wrappedFlag(context, 'enforce_rsa_key_usage') ?? false,
       maxSessionKeys: wrappedNumber(context, 'max_session_keys') ?? 1,
     },
   };

@@ -68,13 +68,25 @@ export interface TlsParameters {
   readonly keyLogPath: string | undefined;
 }
 
+/**
+ * `lenient`: none or an expired one, and the handshake goes on without. `strict`: an expired one ends the handshake. `must`:
+ * so does none. A certificate that says so itself is under `must` whatever the configuration says (RFC 7633).
+ */
+export type OcspStaplePolicy = 'lenient' | 'strict' | 'must';
+
 /** envoy DownstreamTlsContext: the proxy is the TLS server. */
 export interface DownstreamTls {
   readonly common: TlsParameters;
   readonly requireClientCertificate: boolean;
   readonly sessionTickets: boolean;
+  /** Sessions by their id, of TLS 1.2, for callers that are given no tickets. */
+  readonly sessionIds: boolean;
   readonly sessionTimeoutMs: number | undefined;
   readonly requireSni: boolean;
+  /** What becomes of a caller that asks for an OCSP staple where there is none that is valid. */
+  readonly ocspStaplePolicy: OcspStaplePolicy;
+  /** A server name that no certificate is for: any certificate that the caller can verify, or else the first one. */
+  readonly anyCertificateForUnknownNames: boolean;
 }
 
 /** envoy UpstreamTlsContext: the proxy is the TLS client. */
@@ -84,6 +96,8 @@ export interface UpstreamTls {
   readonly autoHostSni: boolean;
   readonly autoSniSanValidation: boolean;
   readonly allowRenegotiation: boolean;
+  /** An RSA certificate whose key usage is there and does not allow signatures is refused. */
+  readonly enforceRsaKeyUsage: boolean;
   /** Sessions kept for resumption; Envoy's default is 1. */
   readonly maxSessionKeys: number;
 }

@@ -26,7 +26,7 @@ export const FILES: { readonly [name: string]: string } = {
   'ca.pem': ca.rootPem,
 };
 
-const certificate = (name: string) => ({
+export const certificate = (name: string): object => ({
   certificate_chain: { filename: `{{folder}}/${name}.pem` },
   private_key: { filename: `{{folder}}/${name}.key` },
 });

@@ -12,6 +12,16 @@ export interface ClientTls {
   readonly alpn?: readonly string[];
   readonly maxVersion?: SecureVersion;
   readonly minVersion?: SecureVersion;
+  /** OpenSSL's lists. */
+  readonly ciphers?: string;
+  readonly sigalgs?: string;
+  readonly ecdhCurve?: string;
+  /** Asks for an OCSP staple. */
+  readonly requestOCSP?: boolean;
+  /** Offers the newest session that an exchange with the same word got of the listener. */
+  readonly session?: string;
+  /** `SSL_OP_NO_TICKET`, for sessions by their id. */
+  readonly secureOptions?: number;
 }
 
 /** What the handshake came to: what was agreed, or why it failed. */
@@ -20,6 +30,12 @@ export interface TlsSaw {
   readonly alpn?: string | false | null;
   /** Subject alternative names of the proxy's certificate. */
   readonly server?: string | undefined;
+  /** Of its key, where the exchange offers more than one type. */
+  readonly keyType?: string | undefined;
+  /** Whether a staple came, where one was asked for. */
+  readonly stapled?: boolean;
+  /** Where a session was offered or is kept. */
+  readonly reused?: boolean;
   readonly error?: string;
 }
 
@@ -105,6 +121,10 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
   return new Promise((resolve) => {
     const socket = dial(port, exchange.tls);
     let tls: TlsSaw | undefined;
+    let stapled = false;
+    socket.on('OCSPResponse', (staple: Buffer | null) => {
+      stapled = staple !== null && staple.length > 0;
+    });
     const responses: Message[] = [];
     const startedAt = performance.now();
     let tookMs = 0;
@@ -152,7 +172,7 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
     });
     socket.on('end', () => settle('closed'));
     socket.on(exchange.tls === undefined ? 'connect' : 'secureConnect', () => {
-      if (exchange.tls !== undefined) tls = agreed(socket as TLSSocket);
+      if (exchange.tls !== undefined) tls = agreed(socket as TLSSocket, exchange.tls, stapled);
       void (async () => {
         for (const part of exchange.send) {
           if (typeof part === 'number') await new Promise((done) => setTimeout(done, part));
@@ -167,20 +187,34 @@ export function run(port: number, exchange: Exchange): Promise<ClientSaw> {
 function dial(port: number, tls: ClientTls | undefined): Socket {
   const to = { port, host: '127.0.0.1', allowHalfOpen: true };
   if (tls === undefined) return connect(to);
-  const { alpn, servername, ...rest } = tls;
-  return connectTls({
+  const { alpn, servername, session, ...rest } = tls;
+  const store = `${port} ${session}`;
+  const offered = session === undefined ? undefined : sessions.get(store);
+  const socket = connectTls({
     ...to,
     rejectUnauthorized: false,
     ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
     ...(servername === undefined ? {} : { servername }),
+    ...(offered === undefined ? {} : { session: offered }),
     ...rest,
   });
+  if (session !== undefined) socket.on('session', (made) => sessions.set(store, made));
+  return socket;
 }
 
-function agreed(socket: TLSSocket): TlsSaw {
+/** By port and the exchange's word. */
+const sessions = new Map<string, Buffer>();
+
+function agreed(socket: TLSSocket, tls: ClientTls, stapled: boolean): TlsSaw {
+  const certificate = socket.getPeerX509Certificate();
   return {
     protocol: socket.getProtocol(),
     alpn: socket.alpnProtocol,
-    server: socket.getPeerX509Certificate()?.subjectAltName,
+    server: certificate?.subjectAltName,
+    ...(tls.sigalgs === undefined && tls.ciphers === undefined && tls.ecdhCurve === undefined
+      ? {}
+      : { keyType: certificate?.publicKey.asymmetricKeyType }),
+    ...(tls.requestOCSP === true ? { stapled } : {}),
+    ...(tls.session === undefined ? {} : { reused: socket.isSessionReused() }),
   };
 }
