@@ -37,9 +37,13 @@ export class LifeWatch {
     this.#sleep();
   }
 
-  /** These serve now, in the place of all before. */
+  /** These serve now, in the place of all before; of one that is among both, what was told stays told. */
   watch(certificates: readonly IdentityCertificate[]): void {
-    this.#watched = certificates.map((certificate) => ({ certificate, told: 0 }));
+    const known = new Map(this.#watched.map(({ certificate, told }) => [certificate.material.chain, told]));
+    this.#watched = certificates.map((certificate) => ({
+      certificate,
+      told: known.get(certificate.material.chain) ?? 0,
+    }));
     this.#tell();
     this.#cancel();
     this.#sleep();

@@ -7,6 +7,7 @@ import { FileIdentity } from '../certs/source/file-identity.ts';
 import { RotatingSource } from '../certs/source/rotating.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
 import type { IdentitySettings } from '../xds-client/model/identity.ts';
+import { ProxyError } from './errors.ts';
 import type { ComponentLog } from './log.ts';
 import type { StatsStore } from './observe/stats/contract.ts';
 import { IdentityKeeper } from './secrets/identity-keeper.ts';
@@ -18,6 +19,8 @@ export interface IdentityOptions {
   readonly log: ComponentLog;
 }
 
+/** SPIFFE Workload Endpoint §4. */
+const SOCKET_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET';
 const require = createRequire(import.meta.url);
 const clock = systemCertificateClock;
 
@@ -55,8 +58,19 @@ function sourceOf(bootstrap: Bootstrap, { source }: IdentitySettings): IdentityS
     }
     case 'files':
       return new FileIdentity({ chain: source.certificateChain, key: source.privateKey, ca: source.trustedCa });
-    case 'spiffe-workload-api':
-      throw new Error('not built');
+    case 'spiffe-workload-api': {
+      const { WorkloadApi } = load<typeof import('../certs/source/spiffe-workload.ts')>(
+        '../certs/source/spiffe-workload.ts',
+      );
+      const socket = source.socket ?? process.env[SOCKET_VARIABLE];
+      if (socket === undefined) {
+        throw new ProxyError(
+          'identity-unknown',
+          `spiffe_workload_api: name a socket, or set ${SOCKET_VARIABLE} in the environment`,
+        );
+      }
+      return new WorkloadApi({ socket, clock, random: Math.random });
+    }
   }
 }
 

@@ -66,12 +66,14 @@ export class IdentityKeeper implements IdentityListener, SecretSupply {
   }
 
   updated(identity: Identity): void {
+    const served = new Set(this.#identity?.certificates.map(({ material }) => material.chain));
     this.#identity = identity;
     this.#version++;
     this.#saidReason = '';
     this.#stats.inc(IDENTITY.UPDATE_SUCCESS);
     this.#watch.watch(identity.certificates);
     for (const certificate of identity.certificates) {
+      if (served.has(certificate.material.chain)) continue;
       this.#options.log.info({}, `${nameOf(certificate)} serves: valid until ${endOf(certificate)}`);
     }
     for (const listener of this.#listeners) listener.changed();

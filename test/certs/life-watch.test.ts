@@ -70,3 +70,13 @@ test('stages that lie closer than a look are told of when they come', async () =
   await clock.pass(2000);
   assert.deepEqual(told, ['three-quarters of 1000 at 750', 'nine-tenths of 1000 at 900', 'expired of 1000 at 1000']);
 });
+
+test('one that is given again is not told of again', async () => {
+  const { clock, told, watch } = watching();
+  const certificate = certificateOf(0, 1000);
+  watch.watch([certificate]);
+  await clock.pass(950);
+  watch.watch([{ ...certificate }]);
+  await clock.pass(50);
+  assert.equal(told.length, 3);
+});

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DevCa } from '../../certs/source/dev-ca.ts';
+import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
 import { IstioCaServer } from '../certs/istio-ca-server.ts';
+import { derOf, svid, WorkloadApiServer } from '../certs/workload-api-server.ts';
+import { Mount } from './mount.ts';
 import { Endpoint, KeptCaller, once1 } from './tls-callers.ts';
-import { httpsListener, pipeCluster, sds, tlsCluster } from './tls-config.ts';
+import { httpsListener, pipeCluster, sds, staticCluster, tlsCluster } from './tls-config.ts';
 import { address, eventually, folderOf, Tollway } from './tollway.ts';
 
 const ID = 'spiffe://td/ns/pay/sa/payment';
@@ -28,6 +30,9 @@ const BOTH = {
   tls_certificate_sds_secret_configs: [sds('default', FROM_AGENT)],
   validation_context_sds_secret_config: sds('ROOTCA', FROM_AGENT),
 };
+
+/** Nobody is there: these listeners answer themselves. */
+const NONE = [staticCluster('none', 1)];
 
 /** A proxy with mTLS in and out, and an authority whose certificates live `ttlMs`. */
 async function start(t: TestContext, ttlMs: number) {
@@ -113,13 +118,17 @@ class Load {
 test('asks for its own certificate and renews it under load: no request fails', async (t) => {
   const { server, proxy, port, endpoint } = await start(t, 4_000);
   const load = new Load(port).run();
-  await eventually('three more certificates have come', () => (server.requests.length > 3 ? true : undefined));
+  await eventually('three more certificates have come', async () =>
+    ((await proxy.stat('identity.update_success')) ?? 0) > 3 ? true : undefined,
+  );
   await load.stop();
   assert.deepEqual(load.failures, []);
   assert.ok(load.serials.size >= 3, `callers saw ${load.serials.size} certificates`);
-  assert.ok(new Set(endpoint.callers).size >= 1);
+  assert.ok(
+    endpoint.callers.some((serial) => load.serials.has(serial)),
+    'it is shown to upstreams as well',
+  );
   assert.equal(server.metadata[0]?.get('authorization')[0], 'Bearer a.token.of-the-service-account');
-  assert.ok(((await proxy.stat('identity.update_success')) ?? 0) >= 4);
   assert.ok(((await proxy.stat('sds.default.update_success')) ?? 0) >= 4);
   assert.equal(await proxy.stat('sds.ROOTCA.update_success'), 1, 'the bundle did not change');
   assert.equal(await proxy.stat('identity.life_three_quarters'), 0);
@@ -177,4 +186,116 @@ test('past its end the state is clear, and the authority finds us within a secon
   assert.ok(tookMs < 1000, `asked after ${tookMs} ms`);
   await eventually('it serves again', async () => ('status' in (await once1(port, caller, '/')) ? true : undefined));
   assert.equal(await proxy.stat('identity.valid'), 1);
+});
+
+test('the SPIFFE Workload API: SVIDs and bundles by name, renewed under load', async (t) => {
+  const partner = new DevCa({ now: Date.now, trustDomain: 'partner' });
+  const leafOf = (): IssuedLeaf => ca.issue({ spiffeId: ID, ttlMs: 600_000 });
+  const server = new WorkloadApiServer();
+  const first = leafOf();
+  const federated_bundles = { 'spiffe://partner': derOf(partner.rootPem) };
+  server.svids = { svids: [svid(ID, first, ca)], federated_bundles };
+  const socket = join(folderOf(t), 'agent.sock');
+  await server.listen(`unix:${socket}`);
+  t.after(() => server.stop());
+  const named = {
+    tls_certificate_sds_secret_configs: [sds(ID, FROM_AGENT)],
+    validation_context_sds_secret_config: sds('spiffe://partner', FROM_AGENT),
+  };
+  const proxy = await new Tollway(
+    t,
+    {
+      node: { metadata: { TOLLWAY_IDENTITY: { spiffe_workload_api: { socket: `unix://${socket}` } } } },
+      admin: { address: address(0) },
+      static_resources: {
+        listeners: [httpsListener('in', BOTH, 'none'), httpsListener('partners', named, 'none')],
+        clusters: NONE,
+      },
+    },
+    ['--concurrency', '1'],
+  ).live();
+  const [port, partners] = [await proxy.port('in'), await proxy.port('partners')];
+  const stranger = { leaf: partner.issue({ spiffeId: 'spiffe://partner/a', ttlMs: 600_000 }), roots: ca.rootPem };
+  assert.ok('status' in (await once1(partners, stranger)), 'the bundle of the other trust domain');
+  assert.ok('error' in (await once1(port, stranger)), 'which is not ours');
+  assert.ok('error' in (await once1(partners, caller)));
+  const kept = new KeptCaller(port, caller, '/here');
+  kept.run();
+  const second = leafOf();
+  server.sendSvids({ svids: [svid(ID, second, ca)], federated_bundles });
+  await eventually('new connections see the new one', async () => {
+    const answers = [await once1(port, caller), await once1(partners, stranger)];
+    return answers.every((one) => 'serial' in one && one.serial === second.serial) ? true : undefined;
+  });
+  server.stop();
+  await eventually('it is told', async () => (await proxy.stat('identity.update_failure')) || undefined);
+  assert.ok('status' in (await once1(port, caller)), 'what came last serves');
+  await kept.stop();
+  assert.deepEqual(kept.failures, []);
+  assert.equal(kept.connections, 1);
+});
+
+test('the secrets that cert-manager mounts, swapped as a whole under load', async (t) => {
+  const issue = (): IssuedLeaf => ca.issue({ dnsNames: ['payment.pay.svc'], ttlMs: 600_000 });
+  const filesOf = ({ chain, key }: IssuedLeaf) => ({ 'tls.crt': chain, 'tls.key': key, 'ca.crt': ca.rootPem });
+  const mount = new Mount(join(folderOf(t), 'mount'), filesOf(issue()));
+  const files = {
+    certificate_chain: mount.at('tls.crt'),
+    private_key: mount.at('tls.key'),
+    trusted_ca: mount.at('ca.crt'),
+  };
+  const proxy = await new Tollway(
+    t,
+    {
+      node: { metadata: { TOLLWAY_IDENTITY: { files } } },
+      admin: { address: address(0) },
+      static_resources: { listeners: [httpsListener('in', BOTH, 'none')], clusters: NONE },
+    },
+    ['--concurrency', '1'],
+  ).live();
+  const port = await proxy.port('in');
+  const kept = new KeptCaller(port, caller, '/here');
+  kept.run();
+  for (let round = 0; round < 3; round++) {
+    const leaf = issue();
+    mount.swap(filesOf(leaf));
+    await eventually('new connections see the new one', async () => {
+      const answer = await once1(port, caller);
+      assert.ok('serial' in answer, JSON.stringify(answer));
+      return answer.serial === leaf.serial ? true : undefined;
+    });
+  }
+  mount.swap({ ...filesOf(issue()), 'tls.key': issue().key });
+  await eventually('a pair that does not fit is refused', async () =>
+    (await proxy.stat('identity.update_rejected')) ? true : undefined,
+  );
+  assert.ok('status' in (await once1(port, caller)));
+  await kept.stop();
+  assert.deepEqual(kept.failures, []);
+  assert.equal(kept.connections, 1);
+});
+
+test('the development authority signs for itself', async (t) => {
+  const proxy = await new Tollway(
+    t,
+    {
+      node: { metadata: { TOLLWAY_IDENTITY: { development_ca: { spiffe_id: ID } } } },
+      admin: { address: address(0) },
+      static_resources: {
+        clusters: NONE,
+        listeners: [httpsListener('in', { tls_certificate_sds_secret_configs: [sds('default', FROM_AGENT)] }, 'none')],
+      },
+    },
+    ['--concurrency', '1'],
+  ).live();
+  assert.equal(await proxy.stat('identity.valid'), 1);
+  const { certificates } = JSON.parse((await proxy.admin('/certs')).body);
+  assert.equal(certificates[0]?.cert_chain[0]?.subject_alt_names[0]?.uri, ID);
+});
+
+test('a source that is misspelt ends the start, with path and line', async (t) => {
+  const istio_ca = { cluster: 'ca', tokenpath: '/t' };
+  const proxy = new Tollway(t, { node: { metadata: { TOLLWAY_IDENTITY: { istio_ca } } } });
+  assert.equal((await proxy.ended).code, 1);
+  assert.match(proxy.stderr, /yaml:\d+:\d+: node\.metadata\.TOLLWAY_IDENTITY\.istio_ca\.tokenpath is not known/);
 });

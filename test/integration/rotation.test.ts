@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
 import { AdsServer } from '../../deploy/local/control-plane/ads-server.ts';
 import type { ClientAnswer } from '../../deploy/local/control-plane/ads-session.ts';
+import { Mount } from './mount.ts';
 import { Endpoint, KeptCaller, once1 } from './tls-callers.ts';
 import {
   adsBootstrap,
@@ -85,32 +86,9 @@ class ControlPlane {
   }
 }
 
-/** Kubernetes' way: the files are links into `..data`, itself a link that is swapped. */
-class Mount {
-  readonly #folder: string;
-  #version = 0;
-
-  constructor(folder: string, leaf: IssuedLeaf) {
-    this.#folder = folder;
-    mkdirSync(folder);
-    this.swap(leaf);
-    for (const name of ['tls.crt', 'tls.key']) symlinkSync(join('..data', name), join(folder, name));
-  }
-
-  swap(leaf: Pick<IssuedLeaf, 'chain' | 'key'>): void {
-    this.#version++;
-    const version = `..v${this.#version}`;
-    mkdirSync(join(this.#folder, version));
-    writeFileSync(join(this.#folder, version, 'tls.crt'), leaf.chain);
-    writeFileSync(join(this.#folder, version, 'tls.key'), leaf.key);
-    symlinkSync(version, join(this.#folder, '..data_tmp'));
-    renameSync(join(this.#folder, '..data_tmp'), join(this.#folder, '..data'));
-  }
-
-  get certificate(): object {
-    const at = (name: string) => ({ filename: join(this.#folder, name) });
-    return { certificate_chain: at('tls.crt'), private_key: at('tls.key') };
-  }
+/** cert-manager's names. */
+function pair({ chain, key }: Pick<IssuedLeaf, 'chain' | 'key'>) {
+  return { 'tls.crt': chain, 'tls.key': key };
 }
 
 /** A proxy that terminates mTLS with SDS secrets and goes on to an endpoint over mTLS with a pair in files. */
@@ -118,7 +96,8 @@ async function start(t: TestContext) {
   const [server, client] = [issue(), issue()];
   const endpoint = new Endpoint(t, issue(), ca.rootPem);
   const controlPlane = new ControlPlane(t);
-  const mount = new Mount(join(folderOf(t), 'mount'), client);
+  const mount = new Mount(join(folderOf(t), 'mount'), pair(client));
+  const file = (filename: string) => ({ filename });
   controlPlane.set(
     SECRET,
     certificateSecret('default', server),
@@ -128,7 +107,7 @@ async function start(t: TestContext) {
   controlPlane.set(
     CLUSTER,
     tlsCluster('app', await endpoint.listen(), {
-      tls_certificates: [mount.certificate],
+      tls_certificates: [{ certificate_chain: file(mount.at('tls.crt')), private_key: file(mount.at('tls.key')) }],
       validation_context_sds_secret_config: sds('UPSTREAM'),
     }),
   );
@@ -156,7 +135,7 @@ test('certificates rotate under load: no request fails and no connection is drop
   for (let round = 0; round < 3; round++) {
     const [server, client] = [issue(), issue()];
     controlPlane.set(SECRET, certificateSecret('default', server));
-    mount.swap(client);
+    mount.swap(pair(client));
     await shows(server);
     await until('the files are in use', async () => (await serialsOf(proxy)).includes(client.serial.toLowerCase()));
     // as many at once as need connections that are not there yet
@@ -235,7 +214,7 @@ test('material that cannot serve changes nothing and is told', async (t) => {
   controlPlane.set(SECRET, certificateSecret('default', { chain: stray.chain, key: issue().key }));
   const nack = await until('the push is refused', () => controlPlane.answers.find(({ kind }) => kind === 'nack'));
   assert.match(JSON.stringify(nack), /private key does not belong to the certificate/);
-  mount.swap({ chain: stray.chain, key: 'not a key' });
+  mount.swap(pair({ chain: stray.chain, key: 'not a key' }));
   await until('the files are refused', async () => (await proxy.stat('tls_files.key_rotation_failed')) === 1);
   assert.equal(await proxy.stat('sds.default.update_rejected'), 1);
   const output = proxy.stdout + proxy.stderr;
