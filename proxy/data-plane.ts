@@ -20,7 +20,8 @@ import { HeaderTest } from './route/header-match.ts';
 import { RouteDirectory } from './route-directory.ts';
 import { RuntimeValues } from './runtime.ts';
 import { collector } from './spent-memory.ts';
-import { createTimers } from './timers.ts';
+import { createTimers, type TimerWheel } from './timers.ts';
+import { ConnectionLives } from './tls/lives.ts';
 import { WorkerTlsProvider } from './tls/provider.ts';
 import { type SecretPayload, SecretTable } from './tls/secret-table.ts';
 import { createTurnClock } from './turn-clock.ts';
@@ -65,7 +66,18 @@ export class DataPlane {
     this.lines = new LineQueue((sink, lines) => post({ type: 'access-log', sink, lines }));
     this.spans = new SpanQueue((spans) => post({ type: 'spans', spans }));
     const tlsLog = this.log.component('connection');
-    const tls = new WorkerTlsProvider(this.secrets, Date.now, (message) => tlsLog.error({}, message));
+    const timers = createTimers(now);
+    const lives = new ConnectionLives({
+      timers,
+      wallClock: Date.now,
+      now,
+      random,
+      number: (key) => this.runtime.number(key),
+      log: (message) => {
+        if (tlsLog.enabled('debug')) tlsLog.debug({}, message());
+      },
+    });
+    const tls = new WorkerTlsProvider(this.secrets, Date.now, (message) => tlsLog.error({}, message), lives);
     this.clusters = new WorkerClusterTable({
       stats: this.stats,
       tls,
@@ -73,7 +85,7 @@ export class DataPlane {
       random,
       onImmediateFailure: (cluster, address) => post({ type: 'immediate-failure', cluster, address }),
     });
-    this.listeners = this.wireListeners(settings, tls);
+    this.listeners = this.wireListeners(settings, tls, timers);
     post({ type: 'ready' });
   }
 
@@ -128,8 +140,7 @@ export class DataPlane {
     }
   }
 
-  private wireListeners(settings: WorkerSettings, tls: WorkerTlsProvider): WorkerListeners {
-    const timers = createTimers(now);
+  private wireListeners(settings: WorkerSettings, tls: WorkerTlsProvider, timers: TimerWheel): WorkerListeners {
     const accessLogs = new LoggerFactory({
       queue: this.lines,
       headerMatcher: (match) => {

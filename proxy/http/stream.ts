@@ -155,7 +155,7 @@ export interface ClientConnection {
   newStream(handler: ClientStreamHandler): ClientStream;
   receive(bytes: Buffer): void;
   receiveEnd(): void;
-  destroyed(reason: ResetReason): void;
+  destroyed(reason: ResetReason, details?: string): void;
   writable(): void;
   /** Sends GOAWAY where the protocol has it; open streams go on. */
   drain(): void;

@@ -109,13 +109,13 @@ export class Http1ClientConnection implements ClientConnection, BodySink {
     this.endOfInput();
   }
 
-  destroyed(reason: ResetReason): void {
+  destroyed(reason: ResetReason, details?: string): void {
     this.out.discard();
     this.over = true;
     this.retired = true;
     this.waiting = undefined;
     this.partial = undefined;
-    this.dropStream(reason, undefined);
+    this.dropStream(reason, details);
   }
 
   writable(): void {

@@ -81,10 +81,10 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     this.transport.destroy();
   }
 
-  destroyed(reason: ResetReason): void {
+  destroyed(reason: ResetReason, details?: string): void {
     this.retired = true;
     this.out.discard();
-    this.abandon(reason, undefined);
+    this.abandon(reason, details);
   }
 
   drain(): void {

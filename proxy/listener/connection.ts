@@ -10,6 +10,8 @@ import type { NetworkConnection } from '../filters/network/contract.ts';
 import type { ConnectionInfo, TlsInfo } from '../http/connection-info.ts';
 import { Timer, type TimerTarget } from '../timers.ts';
 import type { ClientHello } from '../tls/contract.ts';
+import { LIFE_END_DETAILS, type Life, type LifeEnd, type Mortal } from '../tls/lives.ts';
+import { addressText } from '../upstream/contract.ts';
 import { parseIp, plainAddress } from './addresses.ts';
 import type { Chain, ChainTls } from './chain.ts';
 import type { ListenerEnvironment, OriginalDestination } from './environment.ts';
@@ -35,7 +37,7 @@ const HANDSHAKE_TIMER = 1;
 /** Where `transport_socket_connect_timeout` says nothing: a handshake is never waited for without end. */
 export const HANDSHAKE_TIMEOUT_MS = 15_000;
 
-export class Connection implements TimerTarget {
+export class Connection implements TimerTarget, Mortal {
   readonly #generation: Generation;
   readonly #raw: Socket;
   readonly #startedAt: number;
@@ -45,6 +47,9 @@ export class Connection implements TimerTarget {
   #inspection: Inspection | undefined;
   #chain: Chain | undefined;
   #network: NetworkConnection | undefined;
+  #life: Life | undefined;
+  /** Told to end before there was somebody to tell. */
+  #retired = false;
   #serverName: string | undefined;
   #destination: OriginalDestination;
   #restored = false;
@@ -92,6 +97,31 @@ export class Connection implements TimerTarget {
   destroy(): void {
     if (this.#network !== undefined) this.#network.destroy();
     this.#socket.destroy();
+  }
+
+  get retires(): boolean {
+    return this.#network?.retires !== false;
+  }
+
+  retire(why: LifeEnd): void {
+    this.#retired = true;
+    this.#chain?.tls?.stats.ended(why);
+    this.#network?.retire();
+  }
+
+  cut(why: LifeEnd): void {
+    this.#chain?.tls?.stats.cut();
+    this.#network?.cut(LIFE_END_DETAILS[why]);
+    this.#socket.destroy();
+  }
+
+  describe(): string {
+    const address = addressText({
+      kind: 'socket',
+      host: plainAddress(this.#raw.remoteAddress ?? ''),
+      port: this.#raw.remotePort ?? 0,
+    });
+    return `listener "${this.#generation.listener.name}": connection from ${address}`;
   }
 
   onTimer(kind: number): void {
@@ -226,6 +256,8 @@ export class Connection implements TimerTarget {
     tls.stats.handshake(socket, info);
     this.#serverName ??= info.serverName;
     this.#filter(chain, info);
+    // Last: how it ends depends on who has it.
+    if (!this.#closed && !socket.destroyed) this.#life = tls.context.admit?.(socket, this);
   }
 
   #filter(chain: Chain, tls: TlsInfo | undefined): void {
@@ -257,6 +289,7 @@ export class Connection implements TimerTarget {
   #handOver(chain: Chain, info: ConnectionInfo): void {
     try {
       this.#network = chain.terminal.accept(this.#socket, info);
+      if (this.#retired) this.#network.retire();
     } catch (error) {
       // one connection must not take the worker along
       this.#generation.environment.log('error', `${info.listener.name}: ${errorMessage(error)}`);
@@ -295,6 +328,7 @@ export class Connection implements TimerTarget {
     this.#closed = true;
     this.#endInspection();
     this.#disarm();
+    this.#life?.release();
     if (this.#chain !== undefined) {
       this.#generation.stats.closed(this.#generation.environment.now() - this.#startedAt);
       this.#chain.forget(this);

@@ -10,6 +10,7 @@ import { buildSecureContext, type ContextSettings } from '../../certs/tls-contex
 import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
 import { errorMessage } from '../errors.ts';
 import type { ServedCertificate } from './certificate-choice.ts';
+import type { ConnectionLives } from './lives.ts';
 import { type LocalIdentity, NO_IDENTITY } from './peer.ts';
 import { secretKey, validationKey } from './secret-key.ts';
 import type { CertificateSecret, SecretTable, TrustSecret } from './secret-table.ts';
@@ -23,6 +24,8 @@ export interface TlsEnvironment {
   readonly now: () => number;
   /** Settings that OpenSSL refuses: told once a change of secrets, the last good context stays. */
   readonly onError: (message: string) => void;
+  /** Bounds the lives of connections; `undefined`: nobody does. */
+  readonly lives: ConnectionLives | undefined;
 }
 
 export interface Assembled {
@@ -31,6 +34,8 @@ export interface Assembled {
   readonly trustGeneration: number;
   /** Of the first certificate, or of none. */
   readonly secureContext: SecureContext;
+  /** What `validator` was made of. */
+  readonly trust: TrustSecret | undefined;
   readonly validator: Validator;
   /** The first certificate's. */
   readonly local: LocalIdentity;
@@ -134,7 +139,7 @@ export class Assembly {
       const validator = compileValidator(trust, this.#environment.now);
       const shared = contexts.get(key, () => this.#shared(certificates, trust));
       const trustGeneration = trust?.generation ?? 0;
-      this.#current = { generation: contexts.nextGeneration(), trustGeneration, validator, ...shared };
+      this.#current = { generation: contexts.nextGeneration(), trustGeneration, trust, validator, ...shared };
     } catch (error) {
       // the last good one stays: the check on the main thread has refused what it could, this is what it could not see
       this.#environment.onError(`TLS context: ${errorMessage(error)}`);

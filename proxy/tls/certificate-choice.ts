@@ -13,6 +13,8 @@ import type { LocalIdentity } from './peer.ts';
 export interface ServedCertificate {
   readonly secureContext: SecureContext;
   readonly local: LocalIdentity;
+  /** The first of its chain to end: milliseconds since the epoch. */
+  readonly endsAt: number;
   /** Lower case; DNS names, or the common name where there is no list of names. */
   readonly serverNames: readonly string[];
   /** Of an ECDSA key, as Node names it; `undefined`: RSA. */

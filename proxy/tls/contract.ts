@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
+import type { Life, Mortal } from './lives.ts';
 
 /** The worker's secrets, fed by `secret` messages; keys are `secretKey(ref)` (proxy/tls/secret-key.ts). */
 export interface TlsProvider {
@@ -40,6 +41,11 @@ export interface UpstreamTlsContext {
    */
   verify(socket: TLSSocket, expectedSan: string | undefined): TlsRefusal | undefined;
   info(socket: TLSSocket): TlsInfo;
+  /**
+   * After `verify` has let it in: bounds the connection's life by the certificates it was opened with and the trust in
+   * its peer. `undefined`: nobody bounds it.
+   */
+  admit?(socket: TLSSocket, connection: Mortal, expectedSan: string | undefined): Life | undefined;
 }
 
 /** What a caller's first message says, when it was inspected (RFC 8446 §4.1.2). */
@@ -75,4 +81,6 @@ export interface DownstreamTlsContext {
   accept(socket: Socket, hello?: ClientHello, counter?: StapleCounter): TLSSocket | TlsRefusal;
   verify(socket: TLSSocket): TlsRefusal | undefined;
   info(socket: TLSSocket): TlsInfo;
+  /** As `UpstreamTlsContext.admit`. */
+  admit?(socket: TLSSocket, connection: Mortal): Life | undefined;
 }

@@ -7,6 +7,8 @@ import { type Assembled, Assembly, type Handshake, type TlsEnvironment } from '.
 import { CertificateChoice, type ServedCertificate, type StapleOutcome } from './certificate-choice.ts';
 import { resumesById } from './client-capabilities.ts';
 import type { ClientHello, DownstreamTlsContext, StapleCounter, TlsRefusal } from './contract.ts';
+import { HandshakeTerms } from './life-terms.ts';
+import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
 import { serverVerdict } from './verdict.ts';
 
@@ -23,15 +25,15 @@ interface DownstreamHandshake extends Handshake {
 
 export class DownstreamContext implements DownstreamTlsContext {
   readonly #config: DownstreamTls;
+  readonly #environment: TlsEnvironment;
   readonly #assembly: Assembly;
   readonly #begun = new WeakMap<TLSSocket, DownstreamHandshake>();
-  readonly #now: () => number;
   #choiceOf: Assembled | undefined;
   #choice: CertificateChoice | undefined;
 
   constructor(config: DownstreamTls, environment: TlsEnvironment) {
     this.#config = config;
-    this.#now = environment.now;
+    this.#environment = environment;
     this.#assembly = new Assembly(
       config.common,
       {
@@ -121,9 +123,24 @@ export class DownstreamContext implements DownstreamTlsContext {
             policy: ocspStaplePolicy,
             anyForUnknownNames: anyCertificateForUnknownNames,
             upToTls13: this.#upToTls13,
-            now: this.#now,
+            now: this.#environment.now,
           });
     return this.#choice;
+  }
+
+  admit(socket: TLSSocket, connection: Mortal): Life | undefined {
+    const handshake = this.#begun.get(socket);
+    const { lives, now } = this.#environment;
+    if (handshake === undefined || lives === undefined) return undefined;
+    const terms = new HandshakeTerms({
+      handshake,
+      ownEndsAt: handshake.shown?.endsAt,
+      current: () => this.#assembly.current(),
+      expectedSan: undefined,
+      certificateRequired: this.#config.requireClientCertificate,
+      now,
+    });
+    return lives.admit(connection, terms);
   }
 }
 

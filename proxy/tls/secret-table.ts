@@ -17,10 +17,13 @@ export class SecretTable {
   readonly #secrets = new Map<string, SecretPayload>();
   /** Rises with every change of any secret. */
   version = 1;
+  /** Told of every new trust, once contexts see it. */
+  onTrustChange: (() => void) | undefined = undefined;
 
   set(key: string, payload: SecretPayload): void {
     this.#secrets.set(key, payload);
     this.version++;
+    if (payload.kind === 'trust') this.onTrustChange?.();
   }
 
   delete(key: string): void {

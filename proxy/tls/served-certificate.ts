@@ -16,7 +16,8 @@ export function servedCertificate(
   sessionIds: boolean,
   now: () => number,
 ): ServedCertificate {
-  const [leaf] = parseCertificates(material.chain);
+  const chain = parseCertificates(material.chain);
+  const [leaf] = chain;
   if (leaf === undefined) throw new Error('no PEM certificate found');
   const { ocspStaple } = material;
   let hooks: Server | undefined;
@@ -24,6 +25,7 @@ export function servedCertificate(
   return {
     secureContext,
     local: localIdentity(leaf),
+    endsAt: Math.min(...chain.map(({ validToDate }) => validToDate.getTime())),
     serverNames: serverNames(leaf),
     curve: leaf.publicKey.asymmetricKeyDetails?.namedCurve,
     staple,

@@ -4,9 +4,14 @@ import type { TlsInfo } from '../http/connection-info.ts';
 import type { Stat, StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import { family, indices } from '../observe/stats/families.ts';
 import type { TlsRefusal } from './contract.ts';
+import type { LifeEnd } from './lives.ts';
 
 const COUNTERS = [
+  // Tollway's own: ended because of their certificates or of a change of trust, and those of them that were cut off
+  'connection_cut',
+  'connection_distrusted',
   'connection_error',
+  'connection_expired',
   'fail_verify_cert_hash',
   'fail_verify_error',
   'fail_verify_no_cert',
@@ -74,6 +79,16 @@ export class SslStats {
   /** A handshake that `verify` has refused. */
   refused(refusal: TlsRefusal): void {
     this.#block.inc(INDEX_OF.get(refusal.stat) ?? SSL.CONNECTION_ERROR);
+  }
+
+  /** A connection has to end. */
+  ended(why: LifeEnd): void {
+    this.#block.inc(why === 'expired' ? SSL.CONNECTION_EXPIRED : SSL.CONNECTION_DISTRUSTED);
+  }
+
+  /** It had not when its time was over. */
+  cut(): void {
+    this.#block.inc(SSL.CONNECTION_CUT);
   }
 
   /** A handshake that OpenSSL ended. A missing certificate has a counter of its own, as in Envoy. */

@@ -4,6 +4,8 @@ import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import { Assembly, type Handshake, type TlsEnvironment } from './assembly.ts';
 import type { TlsRefusal, UpstreamTlsContext } from './contract.ts';
+import { HandshakeTerms } from './life-terms.ts';
+import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
 import { type KeptSession, SessionCache } from './session-cache.ts';
 import { clientVerdict } from './verdict.ts';
@@ -16,6 +18,7 @@ interface UpstreamHandshake extends Handshake {
 
 export class UpstreamContext implements UpstreamTlsContext {
   readonly #config: UpstreamTls;
+  readonly #environment: TlsEnvironment;
   readonly #assembly: Assembly;
   readonly #sessions: SessionCache;
   readonly #begun = new WeakMap<TLSSocket, UpstreamHandshake>();
@@ -24,6 +27,7 @@ export class UpstreamContext implements UpstreamTlsContext {
 
   constructor(config: UpstreamTls, environment: TlsEnvironment) {
     this.#config = config;
+    this.#environment = environment;
     this.#assembly = new Assembly(
       config.common,
       {
@@ -97,6 +101,21 @@ export class UpstreamContext implements UpstreamTlsContext {
     if (handshake === undefined) return tlsInfo(socket, undefined, false, NO_IDENTITY);
     const { validator, local } = handshake.assembled;
     return tlsInfo(socket, handshake.certificate, validator.validates, local);
+  }
+
+  admit(socket: TLSSocket, connection: Mortal, expectedSan: string | undefined): Life | undefined {
+    const handshake = this.#handshake(socket);
+    const { lives, now } = this.#environment;
+    if (handshake === undefined || lives === undefined) return undefined;
+    const terms = new HandshakeTerms({
+      handshake,
+      ownEndsAt: handshake.assembled.certificates[0]?.endsAt,
+      current: () => this.#assembly.current(),
+      expectedSan,
+      certificateRequired: handshake.assembled.validator.validates,
+      now,
+    });
+    return lives.admit(connection, terms);
   }
 
   /** Only sessions of peers that were let in are kept: the next connection resumes what this one proved. */

@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { ClusterStat } from '../cluster/stats.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import type { ResetReason } from '../http/stream.ts';
+import { LIFE_END_DETAILS, type Life, type LifeEnd, type Mortal } from '../tls/lives.ts';
 import { connectErrorText, isBindError, tlsErrorText } from './connect-error.ts';
 import { dial } from './dial.ts';
 import type { PoolContext } from './pool-context.ts';
@@ -27,17 +28,22 @@ export interface ConnectFailure {
 /** Longest delay that setTimeout takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export abstract class PooledConnection {
+export abstract class PooledConnection implements Mortal {
   /** In Envoy's form, `10.1.2.3:40112`; known once connected. */
   localAddress: string | undefined = undefined;
   tls: TlsInfo | undefined = undefined;
   /** Carries no new stream; ends when the last one has. */
   draining = false;
   closed = false;
+  /** Why it was cut off under what it carried. */
+  cutDetails: string | undefined = undefined;
+  /** False: L4, which has no place where it could end without harm. */
+  readonly retires: boolean = true;
   protected readonly socket: Socket | TLSSocket;
   protected readonly context: PoolContext;
   private readonly startedAt: number;
-  private readonly trustGeneration: number;
+  private trustGeneration: number;
+  private life: Life | undefined = undefined;
   private connected = false;
   private tlsStarted = false;
   private connectTimer: NodeJS.Timeout | undefined;
@@ -71,9 +77,35 @@ export abstract class PooledConnection {
   /** It is gone, and counted as gone. Ends the streams. `failure`: it never became ready. */
   protected abstract onGone(failure: ConnectFailure | undefined, reason: ResetReason): void;
 
-  /** No later change of trust: it may carry new requests. */
+  /** The newest trust lets its endpoint in: it may carry new requests. Judged once a change of trust. */
   get trusted(): boolean {
-    return this.trustGeneration === currentTrust(this.context);
+    const trust = currentTrust(this.context);
+    if (this.trustGeneration === trust) return true;
+    if (this.life?.terms.trusted() !== true) return false;
+    this.trustGeneration = trust;
+    return true;
+  }
+
+  /** It is not `trusted`: carries nothing new, and ends when what it carries has, or when the grace is over. */
+  distrust(): void {
+    if (this.life === undefined) this.drain();
+    else this.life.end('distrusted');
+  }
+
+  retire(why: LifeEnd): void {
+    this.context.sslStats?.ended(why);
+    this.drain();
+  }
+
+  cut(why: LifeEnd): void {
+    this.context.sslStats?.cut();
+    this.cutDetails = LIFE_END_DETAILS[why];
+    this.close();
+  }
+
+  describe(): string {
+    const { host } = this.context;
+    return `cluster "${host.cluster}": connection to ${host.addressText}`;
   }
 
   /** Ends it now, from our side. */
@@ -91,6 +123,7 @@ export abstract class PooledConnection {
     this.closed = true;
     clearTimeout(this.connectTimer);
     clearTimeout(this.durationTimer);
+    this.life?.release();
     const { context } = this;
     const { stats, host } = context;
     stats.add(ClusterStat.upstream_cx_active, -1);
@@ -135,6 +168,7 @@ export abstract class PooledConnection {
     }
     this.tls = tls.info(socket);
     context.sslStats?.handshake(socket, this.tls);
+    this.life = tls.admit?.(socket, this, expectedSan);
     this.becomeReady();
   }
 

@@ -75,6 +75,8 @@ export interface UpstreamTcpConnection {
   readonly socket: Socket;
   readonly localAddress: string | undefined;
   readonly tls: TlsInfo | undefined;
+  /** Why we cut it off under its owner; there before the socket's `close`. */
+  readonly cutDetails: string | undefined;
 }
 
 /** A cluster as a worker sees it. Keep the reference for one request at most: updates replace it. */

@@ -156,7 +156,7 @@ export class HttpConnection
     this.reads.close();
     if (failure === undefined) this.context.requestsPerConnection.record(this.streamsStarted);
     this.owner.onClosed(this, failure);
-    this.codec?.destroyed(reason);
+    this.codec?.destroyed(reason, this.cutDetails);
   }
 
   private countVersion(version: UpstreamHttpVersion): void {

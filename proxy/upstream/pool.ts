@@ -9,7 +9,7 @@
 import { ClusterStat } from '../cluster/stats.ts';
 import { errorMessage } from '../errors.ts';
 import { SSL_FACTORY } from '../tls/stats.ts';
-import { type ConnectFailure, type ConnectionOwner, currentTrust, type PooledConnection } from './connection.ts';
+import type { ConnectFailure, ConnectionOwner, PooledConnection } from './connection.ts';
 import type { PoolContext } from './pool-context.ts';
 import { type Wish, WishQueue } from './wish.ts';
 
@@ -31,8 +31,6 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   protected readonly connections = new Set<C>();
   /** Connected, with room for a stream; the last is taken first. */
   private readonly ready: C[] = [];
-  /** What all of `ready` were verified with. */
-  private readyTrust: number;
   private connecting = 0;
   private readonly pending = new WishQueue<C>();
   /** Wishes for which a connection is being looked at. */
@@ -41,7 +39,6 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
 
   constructor(context: PoolContext) {
     this.context = context;
-    this.readyTrust = currentTrust(context);
   }
 
   /** Starts a connection, or throws where Node refuses the address. */
@@ -99,7 +96,11 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   /** A stream of `connection` ended, or it became ready. */
   protected offer(connection: C): void {
     if (connection.closed) return;
-    if (connection.draining || !connection.trusted || (this.draining && this.pending.size === 0)) {
+    if (!connection.draining && !connection.trusted) {
+      connection.distrust();
+      return;
+    }
+    if (connection.draining || (this.draining && this.pending.size === 0)) {
       if (connection.activeStreams === 0) connection.close();
       else connection.draining = true;
       return;
@@ -133,26 +134,22 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
     this.ready.splice(this.ready.lastIndexOf(connection), 1);
   }
 
-  /** After a change of trust all that are idle go at once: those that are used last would otherwise stay for an hour. */
-  private endDistrusted(): void {
-    const trust = currentTrust(this.context);
-    if (trust === this.readyTrust) return;
-    this.readyTrust = trust;
-    // A wish is on its way: the pool is not let go for having no connection left.
+  /** A wish is on its way: the pool is not let go for having no connection left. */
+  private endDistrusted(connection: C): void {
     this.looking++;
-    for (const connection of [...this.ready]) {
-      if (connection.trusted) continue;
-      this.unlist(connection);
-      connection.drain();
-    }
+    this.unlist(connection);
+    connection.distrust();
     this.looking--;
   }
 
   /** The most recently used connection that may carry a stream, taken off the list unless it can carry another after. */
   private takeReady(): C | undefined {
-    this.endDistrusted();
     for (let connection = this.ready.at(-1); connection !== undefined; connection = this.ready.at(-1)) {
       const room = connection.availableStreams;
+      if (room > 0 && !connection.trusted) {
+        this.endDistrusted(connection);
+        continue;
+      }
       if (room > 1) return connection;
       connection.listed = false;
       this.ready.pop();
@@ -201,7 +198,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
       if (wish.done) this.offerBack(connection);
       else if (connection.availableStreams === 0) this.place(wish);
       else if (!connection.trusted) {
-        connection.drain();
+        connection.distrust();
         this.place(wish);
       } else this.attach(connection, wish);
       this.looking--;
@@ -215,7 +212,7 @@ export abstract class ConnectionPool<C extends PoolableConnection> implements Co
   private offerBack(connection: C): void {
     if (connection.availableStreams === 0) return;
     if (connection.trusted) this.list(connection);
-    else connection.drain();
+    else connection.distrust();
   }
 
   private enqueue(wish: Wish<C>): void {

@@ -11,6 +11,7 @@ class TcpConnection extends PooledConnection implements PoolableConnection, Upst
   activeStreams = 0;
   idleSince = 0;
   listed = false;
+  override readonly retires = false;
   declare readonly socket: Socket;
   private readonly owner: TcpPool;
   private taken = false;

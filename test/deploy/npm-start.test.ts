@@ -50,8 +50,9 @@ test('edits and a killed control plane cost no payment', { timeout: 90_000 }, as
   assert.equal(result.mtls, requests, 'every hop of every payment went over mutual TLS');
   assert.deepEqual([result.lost, result.doubled, result.rejectedPushes], [0, 0, 0]);
   const { grpcCalls = 0, reported = 0 } = result;
-  // One report a replica of payment: none had to be opened again, whatever was edited, killed or rotated.
-  assert.deepEqual([result.reportStreams, result.reportsLost, result.reportsDoubled], [3, 0, 0], demo.text);
+  // A report a replica of payment, opened again when it has lasted its time: whatever is edited, killed or rotated.
+  assert.ok((result.reportStreams ?? 0) >= 3, demo.text);
+  assert.deepEqual([result.reportsLost, result.reportsDoubled], [0, 0], demo.text);
   assert.equal(grpcCalls, requests);
   assert.ok(reported > 400, demo.text);
   assert.ok(rotations >= 1 && configPushes > 35 && spans > 0 && p99Ms > 0, demo.text);

@@ -159,8 +159,8 @@ test('certificates rotate under load: no request fails and no connection is drop
   assert.equal(await proxy.stat('sds.default.update_success'), 4);
 });
 
-test('a changed bundle judges new callers, and those that are connected go on', async (t) => {
-  const { controlPlane, port } = await start(t);
+test('an authority that comes ends nothing, and callers of one that goes end with an answer', async (t) => {
+  const { controlPlane, port, proxy } = await start(t);
   const stranger = { leaf: issue(other), roots: ca.rootPem };
   const kept = new KeptCaller(port, caller, '/');
   assert.equal(await kept.ask(), 200);
@@ -168,38 +168,45 @@ test('a changed bundle judges new callers, and those that are connected go on', 
   controlPlane.set(SECRET, trustSecret('ROOTCA', ca.rootPem, other.rootPem));
   await until('the new authority is known', async () => 'status' in (await once1(port, stranger)));
   assert.ok('status' in (await once1(port, caller)), 'and the old one as well');
+  const strange = new KeptCaller(port, stranger, '/');
+  assert.equal(await strange.ask(), 200);
   controlPlane.set(SECRET, trustSecret('ROOTCA', other.rootPem));
-  await until('the old authority is not known any more', async () => 'error' in (await once1(port, caller)));
-  assert.ok('status' in (await once1(port, stranger)));
-  assert.equal(await kept.ask(), 200);
+  await until('its caller is to end', async () => (await proxy.stat('listener.in.ssl.connection_distrusted')) === 1);
+  assert.ok('error' in (await once1(port, caller)), 'the old authority is not known any more');
+  assert.equal(await kept.ask(), 200, 'what was on its way is answered');
   assert.equal(kept.connections, 1);
-  await kept.stop();
+  await assert.rejects(kept.ask(), 'and nothing after it');
+  assert.equal(await strange.ask(), 200);
+  assert.equal(strange.connections, 1);
+  assert.equal(await proxy.stat('listener.in.ssl.connection_distrusted'), 1);
+  for (const each of [kept, strange]) await each.stop();
 });
 
-test('connections verified under an old bundle carry no new request, and finish what they carry', async (t) => {
+test('endpoints of an authority that goes get no new request, and finish what they carry', async (t) => {
   const { endpoint, controlPlane, port, proxy } = await start(t);
-  const slow = once1(port, caller, '/slow');
   const kept = new KeptCaller(port, caller, '/');
   assert.equal(await kept.ask(), 200);
-  await until('the slow request is at the endpoint', () => endpoint.held === 1);
-  assert.equal(endpoint.callers.length, 2);
-  controlPlane.set(SECRET, trustSecret('UPSTREAM', ca.rootPem, other.rootPem));
-  await until('requests go over a new connection', async () => {
-    assert.equal(await kept.ask(), 200);
-    return endpoint.callers.length === 3;
-  });
-  endpoint.letGo();
-  assert.deepEqual(await slow.then((answer) => 'status' in answer && answer.status), 200);
-  await until('both connections of the old bundle are gone', () => endpoint.closed === 2);
-
-  // the endpoint's authority is taken away: nothing is sent to it any more, and what is under way finishes
   const last = once1(port, caller, '/slow');
-  await until('the last request is at the endpoint', () => endpoint.held === 1);
+  await until('the slow request is at the endpoint', () => endpoint.held === 1);
+  const updated = await proxy.stat('cluster.app.client_ssl_socket_factory.ssl_context_update_by_sds');
+  assert.ok(updated !== undefined);
+  controlPlane.set(SECRET, trustSecret('UPSTREAM', ca.rootPem, other.rootPem));
+  await until(
+    'the bundle is in use',
+    async () => (await proxy.stat('cluster.app.client_ssl_socket_factory.ssl_context_update_by_sds')) === updated + 1,
+  );
+  assert.equal(await kept.ask(), 200);
+  assert.equal(endpoint.callers.length, 2, 'over the connections that are there');
+
   controlPlane.set(SECRET, trustSecret('UPSTREAM', other.rootPem));
-  await until('the endpoint is not trusted any more', async () => (await kept.ask()) === 503);
-  await until('it is counted', async () => ((await proxy.stat('cluster.app.ssl.fail_verify_error')) ?? 0) > 0);
+  await until('the idle connection is gone, with no request in between', () => endpoint.closed === 1);
+  assert.equal(await kept.ask(), 503);
+  assert.ok(((await proxy.stat('cluster.app.ssl.fail_verify_error')) ?? 0) > 0);
   endpoint.letGo();
   assert.deepEqual(await last.then((answer) => 'status' in answer && answer.status), 200);
+  await until('the busy one is gone after it', () => endpoint.closed >= 2);
+  assert.equal(await proxy.stat('cluster.app.ssl.connection_distrusted'), 2);
+  assert.equal(await proxy.stat('cluster.app.ssl.connection_cut'), 0);
   // until it shows a certificate of the new one
   endpoint.showsFromNowOn(issue(other), ca.rootPem);
   assert.equal(await kept.ask(), 200);

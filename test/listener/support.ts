@@ -74,6 +74,9 @@ export class EchoFilter implements NetworkFilterInstance {
         this.drained++;
         socket.end();
       },
+      retires: true,
+      retire: () => undefined,
+      cut: () => socket.destroy(),
       destroy: () => socket.destroy(),
       activeStreams: 1,
     };

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, test } from 'node:test';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { DevCa } from '../../certs/source/dev-ca.ts';
+import { TimerWheel } from '../../proxy/timers.ts';
+import { ConnectionLives } from '../../proxy/tls/lives.ts';
 import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
 import { secretKeys } from '../../proxy/tls/secret-key.ts';
 import { SecretTable } from '../../proxy/tls/secret-table.ts';
@@ -16,6 +18,7 @@ import { answering, anywhere, exchange, head, type Mesh, mesh, OK, serve, until 
 
 const SERVER = 'spiffe://td/ns/pay/sa/server';
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
+const other = new DevCa({ now: Date.now, trustDomain: 'td' });
 const cleanups: (() => void)[] = [];
 afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
@@ -51,20 +54,38 @@ async function secureServer(onSocket = answering(() => OK), more: TlsOptions = {
 interface Fixture extends Mesh {
   readonly secrets: SecretTable;
   readonly cluster: ClusterHandle;
+  /** Lets so much time pass for the lives of connections. */
+  pass(ms: number): void;
 }
 
 function fixture(target: Endpoint, changes: Partial<Cluster> = {}, now?: () => number): Fixture {
   const secrets = new SecretTable();
   putCertificate(secrets, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/client' }));
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
-  const tls = new WorkerTlsProvider(secrets, Date.now, () => {});
+  let passed = 0;
+  const clock = (): number => passed;
+  const timers = new TimerWheel({ now: clock, wakeAt: () => {} });
+  const wallClock = (): number => Date.now() + passed;
+  const lives = new ConnectionLives({
+    timers,
+    wallClock,
+    now: clock,
+    random: () => 0,
+    number: () => undefined,
+    log: undefined,
+  });
+  const tls = new WorkerTlsProvider(secrets, wallClock, () => {}, lives);
+  const pass = (ms: number): void => {
+    passed += ms;
+    timers.advance();
+  };
   const made = mesh(now === undefined ? { tls } : { tls, now });
   cleanups.push(() => made.table.destroy());
   made.directory.setCluster(cluster('payment', { transportSocket: { kind: 'tls', tls: upstreamTls() }, ...changes }));
   made.directory.setAssignment('payment', assignment('payment', [target]));
   const handle = made.table.get('payment');
   assert.ok(handle);
-  return { ...made, secrets, cluster: handle };
+  return { ...made, secrets, cluster: handle, pass };
 }
 
 const to = (authority: string): Parameters<typeof exchange> extends [unknown, ...infer Rest] ? Rest : never => {
@@ -165,25 +186,105 @@ test('auto_host_sni sends the endpoint’s hostname', async () => {
   assert.deepEqual(server.names, ['pod-1.test']);
 });
 
-test('a changed trust ends idle connections, and requests under way finish', async () => {
-  let finish: (() => void) | undefined;
-  const server = await secureServer(
+/** Answers all but `/slow`, which waits for `finish`. */
+function slowServer() {
+  const slow: { finish: (() => void) | undefined } = { finish: undefined };
+  const server = secureServer(
     answering((line, socket) => {
       if (!line.includes('/slow')) return OK;
-      finish = () => socket.write(OK);
+      slow.finish = () => socket.write(OK);
       return undefined;
     }),
   );
-  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
-  const slow = exchange(payment, head('GET', '/slow'));
+  return { slow, server };
+}
+
+test('a removed root ends idle connections at once, and requests under way finish', async () => {
+  const { slow, server } = slowServer();
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', (await server).port));
+  const waiting = exchange(payment, head('GET', '/slow'));
   await exchange(payment, head('GET')).done;
-  await until(() => finish !== undefined, 'the slow request arrived');
-  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
-  const next = await exchange(payment, head('GET')).done;
-  assert.equal(next.connection?.streamsStarted, 1, 'a new connection');
-  finish?.();
-  assert.equal((await slow.done).status, 200);
-  await until(() => stat('cluster.payment.upstream_cx_active') === 1, 'those of the old trust are gone');
+  await until(() => slow.finish !== undefined, 'the slow request arrived');
+  putTrust(secrets, other.rootPem, { sanMatches: [uriSan(SERVER)] });
+  await until(() => stat('cluster.payment.upstream_cx_active') === 1, 'the idle one is gone');
+  slow.finish?.();
+  assert.equal((await waiting.done).status, 200);
+  await until(() => stat('cluster.payment.upstream_cx_active') === 0, 'the other one is gone');
+  assert.equal(stat('cluster.payment.ssl.connection_distrusted'), 2);
+  assert.equal(stat('cluster.payment.ssl.connection_cut'), 0);
+  assert.equal((await exchange(payment, head('GET')).done).reason, 'connection-failure');
+});
+
+test('what an endpoint of a removed root does not answer within the grace is cut off', async () => {
+  const { slow, server } = slowServer();
+  const { cluster: payment, secrets, stat, pass } = fixture(endpoint('127.0.0.1', (await server).port));
+  const waiting = exchange(payment, head('GET', '/slow'));
+  await until(() => slow.finish !== undefined, 'the slow request arrived');
+  putTrust(secrets, other.rootPem, { sanMatches: [uriSan(SERVER)] });
+  await until(() => stat('cluster.payment.ssl.connection_distrusted') === 1, 'it is told to end');
+  pass(29_000);
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
+  pass(1_100);
+  const { reason, details } = await waiting.done;
+  assert.deepEqual([reason, details], ['connection-termination', 'connection_certificate_distrusted']);
+  assert.equal(stat('cluster.payment.ssl.connection_cut'), 1);
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 0);
+});
+
+test('a root that is added ends nothing, nor does one that is removed when others are meant', async () => {
+  const server = await secureServer();
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  await exchange(payment, head('GET')).done;
+  const third = new DevCa({ now: Date.now, trustDomain: 'td' });
+  const bundles = [[ca, other], [ca, third], [third, ca], [ca]];
+  for (const [i, bundle] of bundles.entries()) {
+    putTrust(secrets, bundle.map(({ rootPem }) => rootPem).join(''), { sanMatches: [uriSan(SERVER)] });
+    const next = await exchange(payment, head('GET')).done;
+    assert.deepEqual([next.status, next.connection?.streamsStarted], [200, i + 2]);
+  }
+  assert.equal(stat('cluster.payment.upstream_cx_total'), 1);
+});
+
+test('a name that is not let in any more ends connections as a root does', async () => {
+  const server = await secureServer();
+  const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
+  await exchange(payment, head('GET')).done;
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER), uriSan('spiffe://td/ns/pay/sa/other')] });
+  assert.equal((await exchange(payment, head('GET')).done).connection?.streamsStarted, 2);
+  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan('spiffe://td/ns/pay/sa/other')] });
+  await until(() => stat('cluster.payment.upstream_cx_active') === 0, 'it is gone');
+  assert.equal((await exchange(payment, head('GET')).done).reason, 'connection-failure');
+});
+
+test('connections end before the first of both certificates does, and requests under way finish', async () => {
+  const { slow, server } = slowServer();
+  const { cluster: payment, secrets, stat, pass } = fixture(endpoint('127.0.0.1', (await server).port));
+  putCertificate(secrets, ca.issue({ spiffeId: 'spiffe://td/ns/pay/sa/client', ttlMs: 20_000 }));
+  const waiting = exchange(payment, head('GET', '/slow'));
+  await exchange(payment, head('GET')).done;
+  await until(() => slow.finish !== undefined, 'the slow request arrived');
+  pass(15_000);
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 2);
+  pass(3_900);
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
+  assert.equal(stat('cluster.payment.ssl.connection_expired'), 2);
+  slow.finish?.();
+  assert.equal((await waiting.done).status, 200);
+  await until(() => stat('cluster.payment.upstream_cx_active') === 0, 'the other one is gone');
+});
+
+test('the endpoint’s certificate bounds its connections, and what lasts longer is cut off', async () => {
+  const { slow, server } = slowServer();
+  const { cluster: payment, stat, pass } = fixture(endpoint('127.0.0.1', (await server).port));
+  const waiting = exchange(payment, head('GET', '/slow'));
+  await until(() => slow.finish !== undefined, 'the slow request arrived');
+  pass(30_000);
+  assert.equal(stat('cluster.payment.ssl.connection_expired'), 1);
+  pass(28_000);
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
+  pass(2_100);
+  const { reason, details } = await waiting.done;
+  assert.deepEqual([reason, details], ['connection-termination', 'connection_certificate_expired']);
 });
 
 test('a certificate of our own that rotates leaves pooled connections in use, and new ones show it', async () => {
@@ -194,22 +295,27 @@ test('a certificate of our own that rotates leaves pooled connections in use, an
   const next = await exchange(payment, head('GET')).done;
   assert.deepEqual([next.status, next.connection?.streamsStarted], [200, 2]);
   assert.equal(stat('cluster.payment.upstream_cx_total'), 1);
+  putTrust(secrets, other.rootPem, { sanMatches: [uriSan(SERVER)] });
+  await until(() => stat('cluster.payment.upstream_cx_active') === 0, 'nothing is open');
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
   const renewed = await exchange(payment, head('GET')).done;
   assert.deepEqual(renewed.connection?.tls?.localUriSans, ['spiffe://td/ns/pay/sa/renewed']);
 });
 
-test('a changed trust ends all idle connections with the next request, and the pool goes on', async () => {
+test('a removed root ends all idle connections, and the pool goes on with what comes after', async () => {
   const server = await secureServer();
   const { cluster: payment, secrets, stat } = fixture(endpoint('127.0.0.1', server.port));
   await Promise.all(Array.from({ length: 4 }, () => exchange(payment, head('GET')).done));
   assert.equal(stat('cluster.payment.upstream_cx_active'), 4);
+  putTrust(secrets, other.rootPem, { sanMatches: [uriSan(SERVER)] });
+  // before anybody has looked at the connections
+  assert.equal((await exchange(payment, head('GET')).done).reason, 'connection-failure');
+  assert.equal(stat('cluster.payment.upstream_cx_active'), 0);
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
   for (let streams = 1; streams <= 3; streams++) {
     const next = await exchange(payment, head('GET')).done;
     assert.deepEqual([next.status, next.connection?.streamsStarted], [200, streams]);
   }
-  assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
 });
 
 test('a changed trust is honoured while a connection is looked at', async () => {
@@ -220,9 +326,8 @@ test('a changed trust is honoured while a connection is looked at', async () => 
   // long idle, so that it is looked at for a turn before it carries the next request
   now = 1_000;
   const next = exchange(payment, head('GET'));
-  putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
-  const outcome = await next.done;
-  assert.deepEqual([outcome.status, outcome.connection?.streamsStarted], [200, 1]);
+  putTrust(secrets, other.rootPem, { sanMatches: [uriSan(SERVER)] });
+  assert.equal((await next.done).reason, 'connection-failure');
   assert.equal(stat('cluster.payment.upstream_cx_total'), 2);
 });
 

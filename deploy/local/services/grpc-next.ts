@@ -1,4 +1,4 @@
-/** The next service, asked over gRPC (settlement.proto) through the sidecar, and its report read for as long as this one lives. */
+/** The next service, asked over gRPC (settlement.proto) through the sidecar, and its reports read for as long as this one lives. */
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { Hop, Lines, NextService, Passed, Payment } from './payments.ts';
 import { REPORT, SETTLE, type Settled, type SettleReply } from './settlement-api.ts';
@@ -57,9 +57,9 @@ export class GrpcNext implements NextService {
     });
     // Its status tells as much.
     call.on('error', () => undefined);
-    call.on('status', () => {
+    call.on('status', ({ code }) => {
       if (report !== undefined) received.add(report);
-      setTimeout(() => this.readReports(received), REOPEN_MS);
+      setTimeout(() => this.readReports(received), code === status.OK ? 0 : REOPEN_MS);
     });
   }
 }

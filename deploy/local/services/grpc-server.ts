@@ -11,6 +11,8 @@ import {
 import { type Lines, NotTaken, type Payment, type Payments } from './payments.ts';
 import { SETTLEMENT, type Settled, type SettleReply } from './settlement-api.ts';
 
+/** A report ends by itself, and is opened again: no connection under it has to outlive its certificates. */
+const REPORT_MS = 15_000;
 /** Messages that a reader may be behind. */
 const MAX_BEHIND = 10_000;
 
@@ -33,9 +35,16 @@ export function grpcServer(payments: Payments, sent: Lines): Server {
       const gone = (): void => {
         if (reports.delete(report)) sent.add(report);
       };
+      const end = setTimeout(() => {
+        gone();
+        call.end();
+      }, REPORT_MS).unref();
       call.on('cancelled', gone);
       call.on('error', gone);
-      call.on('close', gone);
+      call.on('close', () => {
+        clearTimeout(end);
+        gone();
+      });
     },
   });
   payments.onPaid = (id) => {

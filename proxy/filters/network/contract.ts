@@ -23,6 +23,15 @@ export interface NetworkConnection {
    * when its chain or listener is removed and when the process drains at once. May be called more than once.
    */
   drain(): void;
+  /** It has places where it can end without harm: after a response. L4 has none. */
+  readonly retires: boolean;
+  /**
+   * The time of its certificates runs out, or its peer is not trusted any more: it ends like one that is too old, and what
+   * is on its way is still served. Where nothing `retires` it goes on until `cut`. May be called more than once.
+   */
+  retire(): void;
+  /** `destroy`, whose cause is known: RESPONSE_CODE_DETAILS or CONNECTION_TERMINATION_DETAILS of what is under way. */
+  cut(details: string): void;
   /** Ends it now, whatever is under way. The drain time is over. Harmless after the end. */
   destroy(): void;
   /** Requests under way; for L4 1 while open. */

@@ -183,10 +183,12 @@ export class ActiveStream extends RoutedStream implements ServerStreamHandler, C
       return;
     }
     const { info } = this;
+    const { cutDetails } = this.connection;
     if (reason === 'protocol-error') info.flags |= ResponseFlag.DownstreamProtocolError;
     else if (reason === 'remote-reset') info.flags |= ResponseFlag.DownstreamRemoteReset;
-    else info.flags |= ResponseFlag.DownstreamConnectionTermination;
-    info.responseCodeDetails = detailsOfDownstreamReset(reason, info.request.version);
+    else if (cutDetails === undefined) info.flags |= ResponseFlag.DownstreamConnectionTermination;
+    else info.flags |= ResponseFlag.DurationTimeout;
+    info.responseCodeDetails = cutDetails ?? detailsOfDownstreamReset(reason, info.request.version);
     this.finish(true);
     if (reason !== 'connection-termination' && info.request.version === 20) this.connection.countReset(info);
   }

@@ -23,6 +23,7 @@ import { ActiveStream } from './active-stream.ts';
 import { clientCertElement, isMutual } from './client-cert.ts';
 import { createCodec, decidedProtocol, sniff } from './create-codec.ts';
 import type { HttpManager } from './manager.ts';
+import { PrematureResets } from './premature-resets.ts';
 import type { ConnectionFacts } from './request-headers.ts';
 import { ManagerStat } from './stats.ts';
 
@@ -52,13 +53,6 @@ const {
   DOWNSTREAM_RQ_HEADER_TIMEOUT: RQ_HEADER_TIMEOUT,
   DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS: TOO_MANY_PREMATURE_RESETS,
 } = ManagerStat;
-
-/** Streams among which a half may be reset at once. */
-const PREMATURE_RESET_STREAMS = 500;
-const PREMATURE_RESET_STREAMS_KEY = 'overload.premature_reset_total_stream_count';
-/** Whole seconds: a stream that lived no longer and is reset by its downstream was not meant to be answered. */
-const PREMATURE_RESET_SECONDS = 1;
-const PREMATURE_RESET_SECONDS_KEY = 'overload.premature_reset_min_stream_lifetime_seconds';
 
 /** For a request that nothing can be sent to. */
 const NO_STREAM: ServerStream = {
@@ -94,14 +88,15 @@ export class HttpConnection
   readonly encrypted: boolean;
   readonly mutual: boolean;
   readonly clientCert: string | undefined;
-  /** Why it ended, when we ended it. */
+  readonly retires = true;
+  /** Why what was under way was cut off, for its logs. */
+  cutDetails: string | undefined = undefined;
   private endedLocally = false;
   private readonly socket: Socket;
   private codec: ServerConnection | undefined = undefined;
   private http2 = false;
-  /** Of HTTP/2: streams that ended, and those of them that the downstream gave up at once. */
-  private endedStreams = 0;
-  private prematureResets = 0;
+  /** Of HTTP/2. */
+  private resets: PrematureResets | undefined = undefined;
   /** Bytes that came before the protocol was known. */
   private sniffed: Buffer | undefined = undefined;
   private readonly streams = new Set<ActiveStream>();
@@ -188,6 +183,15 @@ export class HttpConnection
     this.endedLocally = true;
     this.socket.destroy();
     this.onClosed();
+  }
+
+  retire(): void {
+    if (!this.closed) this.startDrain(false);
+  }
+
+  cut(details: string): void {
+    this.cutDetails = details;
+    this.destroy();
   }
 
   // Transport, for the codec.
@@ -292,24 +296,15 @@ export class HttpConnection
 
   /** The stream is over: its response is complete, or it was reset. */
   closeStream(active: ActiveStream, now: number): void {
-    if (this.http2) this.endedStreams++;
+    this.resets?.countEnd();
     if (!this.streams.delete(active) || this.streams.size > 0 || this.closed) return;
     const { idleTimeoutMs } = this.manager.config.common;
     if (idleTimeoutMs > 0) this.manager.dependencies.timers.postpone(this.idleTimer, now + idleTimeoutMs);
   }
 
-  /**
-   * The downstream gave a stream of HTTP/2 up right after it had opened it. Who does so with every other one asks for work
-   * and not for answers; the limit is Envoy's.
-   */
+  /** The downstream gave a stream of HTTP/2 up. */
   countReset(info: StreamInfo): void {
-    const { runtime } = this.manager.dependencies;
-    const lived = Math.floor((info.completeAt - info.startedAt) / 1000);
-    const seconds = runtime.number(PREMATURE_RESET_SECONDS_KEY) ?? PREMATURE_RESET_SECONDS;
-    if (info.response !== undefined || lived > seconds) return;
-    this.prematureResets++;
-    const streams = runtime.number(PREMATURE_RESET_STREAMS_KEY) ?? PREMATURE_RESET_STREAMS;
-    if (this.closed || this.prematureResets * 2 < Math.max(this.endedStreams, streams)) return;
+    if (this.resets?.count(info) !== true || this.closed) return;
     this.manager.stats.inc(TOO_MANY_PREMATURE_RESETS);
     this.manager.stats.inc(CX_PROTOCOL_ERROR);
     this.destroy();
@@ -374,10 +369,11 @@ export class HttpConnection
 
   /**
    * Ends the connection and leaves the downstream time to see it: a request that was on its way is served and told
-   * `connection: close`; the transport ends `drain_timeout` later. Where no request has ever come, none is on its way.
+   * `connection: close`; the transport ends `drain_timeout` later. `unused`: where no request has come in all this time,
+   * none is on its way.
    */
-  private startDrain(): void {
-    if (this.requests === 0 && !this.http2) {
+  private startDrain(unused = true): void {
+    if (unused && this.requests === 0 && !this.http2) {
       this.end();
       return;
     }
@@ -403,7 +399,10 @@ export class HttpConnection
     this.http2 = protocol === 'http2';
     stats.inc(this.http2 ? CX_HTTP2_TOTAL : CX_HTTP1_TOTAL);
     stats.add(this.http2 ? CX_HTTP2_ACTIVE : CX_HTTP1_ACTIVE, 1);
+    if (this.http2) this.resets = new PrematureResets(this.manager.dependencies.runtime);
     this.codec = createCodec(protocol, config, this, this, this.encrypted, () => this.manager.http2Stats());
+    // It was told to end before anybody knew what it speaks.
+    if (this.draining) this.codec.drain();
   }
 
   private onData(chunk: Buffer): void {

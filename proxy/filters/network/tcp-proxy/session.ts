@@ -40,6 +40,7 @@ const MAX_DURATION = tcpStat('max_downstream_connection_duration');
 const NO_ROUTE = tcpStat('downstream_cx_no_route');
 
 export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEvents {
+  readonly retires = false;
   private readonly settings: SessionSettings;
   private readonly downstream: Socket;
   private readonly info: StreamInfo;
@@ -102,6 +103,14 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   /** L4 has no place where a connection could end without harm: it lives until its time is over. */
   drain(): void {}
 
+  retire(): void {}
+
+  cut(details: string): void {
+    this.info.flags |= ResponseFlag.DurationTimeout;
+    this.info.connectionTerminationDetails = details;
+    this.abort();
+  }
+
   destroy(): void {
     this.abort();
   }
@@ -115,7 +124,10 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.info.upstreamTls = connection.tls;
     this.lastActivity = this.settings.now();
     socket.on('error', (error) => this.onUpstreamError(error));
-    socket.on('close', () => this.onUpstreamClosed());
+    socket.on('close', () => {
+      if (connection.cutDetails !== undefined) this.onUpstreamCut(connection.cutDetails);
+      this.onUpstreamClosed();
+    });
     relay(this.downstream, socket, this);
     this.downstream.resume();
   }
@@ -197,6 +209,11 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     if (!isReset(error) || this.finished) return;
     this.info.flags |= ResponseFlag.UpstreamRemoteReset;
     resetSocket(this.downstream);
+  }
+
+  private onUpstreamCut(details: string): void {
+    this.info.flags |= ResponseFlag.UpstreamConnectionTermination;
+    this.info.upstreamTransportFailureReason = details;
   }
 
   private onDownstreamClosed(): void {
