@@ -208,7 +208,8 @@ export class App {
       clock: systemClock,
       random: Math.random,
       supply: this.identity,
-      connect: (source) => loadControlPlane().controlPlaneConnection(bootstrap, source),
+      connect: (source) =>
+        loadControlPlane().controlPlaneConnection(bootstrap, source, () => this.identity?.ownSecrets() ?? []),
       onChanges: (changes) => this.apply(changes),
       onEvent: (event) => this.happened(event, config),
     });

@@ -4,22 +4,34 @@ import type { ControlPlaneConnection } from '../xds-client/configuration.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
 import type { Cluster } from '../xds-client/model/cluster.ts';
 import type { Address, ConfigSource, GrpcService } from '../xds-client/model/common.ts';
+import type { Secret } from '../xds-client/model/tls.ts';
 import { controlPlaneCredentials, controlPlaneServerName } from './control-plane-tls.ts';
 import { ProxyError } from './errors.ts';
 import { addressText } from './upstream/contract.ts';
 
+/** Secrets that the process supplies itself, as they are now. */
+export type SuppliedSecrets = () => readonly Secret[];
+
 /** The connection for `ads` (the bootstrap's ADS services) or for a source with a cluster of its own. */
-export function controlPlaneConnection(bootstrap: Bootstrap, source: ConfigSource): ControlPlaneConnection {
+export function controlPlaneConnection(
+  bootstrap: Bootstrap,
+  source: ConfigSource,
+  supplied: SuppliedSecrets = () => [],
+): ControlPlaneConnection {
   const services = servicesOf(bootstrap, source);
-  return { initialMetadata: services[0]?.initialMetadata ?? [], endpoint: endpointsOf(bootstrap, services) };
+  return { initialMetadata: services[0]?.initialMetadata ?? [], endpoint: endpointsOf(bootstrap, services, supplied) };
 }
 
 /** The endpoints of a static cluster for gRPC, one for each number of failures; TLS material is read at each call. */
 export function clusterEndpoint(bootstrap: Bootstrap, cluster: string): ControlPlaneConnection['endpoint'] {
-  return endpointsOf(bootstrap, [service(cluster)]);
+  return endpointsOf(bootstrap, [service(cluster)], () => []);
 }
 
-function endpointsOf(bootstrap: Bootstrap, services: readonly GrpcService[]): ControlPlaneConnection['endpoint'] {
+function endpointsOf(
+  bootstrap: Bootstrap,
+  services: readonly GrpcService[],
+  supplied: SuppliedSecrets,
+): ControlPlaneConnection['endpoint'] {
   const endpoints = services.flatMap((service) => {
     const cluster = bootstrap.clusters.find(({ name }) => name === service.cluster);
     if (cluster === undefined) {
@@ -42,7 +54,7 @@ function endpointsOf(bootstrap: Bootstrap, services: readonly GrpcService[]): Co
     return {
       target: targetOf(address),
       authority: authority ?? tls.sni,
-      credentials: controlPlaneCredentials(cluster.name, tls, bootstrap.secrets),
+      credentials: controlPlaneCredentials(cluster.name, tls, [...bootstrap.secrets, ...supplied()]),
       serverName: controlPlaneServerName(tls, address),
     };
   };

@@ -15,7 +15,7 @@ import { compileValidator } from './tls/validator.ts';
 const NAMELESS = 'control-plane';
 
 /**
- * `secrets`: the bootstrap's own. Verifies as Envoy does: the chain against the trusted CA where one is given, names and
+ * `secrets`: the bootstrap's own, and those that are supplied here. Verifies as Envoy does: the chain against the trusted CA where one is given, names and
  * pins as the validation context says. Throws `control-plane-tls` for SDS, and what the files or OpenSSL say.
  */
 export function controlPlaneCredentials(
@@ -92,7 +92,7 @@ function staticSecret(cluster: string, name: string, kind: Secret['kind'], secre
   if (secret !== undefined) return secret.kind === 'certificate' ? secret.certificate : secret.validation;
   throw new ProxyError(
     'control-plane-tls',
-    `cluster "${cluster}": the control plane's own TLS takes files, inline material or the bootstrap's secrets, and "${name}" is none of them`,
+    `cluster "${cluster}": the control plane's own TLS takes files, inline material, the bootstrap's secrets or its identity, and "${name}" is none of them yet`,
   );
 }
 

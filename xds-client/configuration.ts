@@ -24,7 +24,7 @@ import {
 } from './resource-types.ts';
 import type { XdsStreamOptions } from './stream.ts';
 import type { Subscription, Wanted } from './subscription.ts';
-import { type SecretSupply, SuppliedSource } from './supplied-source.ts';
+import { NOBODY, type SecretSupply, SuppliedSource } from './supplied-source.ts';
 import { DEFAULT_FETCH_TIMEOUT_MS, sourceKey, type Want } from './wants.ts';
 
 /** How to reach a control plane: the part of the stream's options that depends on the bootstrap. */
@@ -71,6 +71,7 @@ export class Configuration {
   private delivering = false;
   private cancelTick: () => void = () => {};
   private readonly firstAnswers = new Map<ResourceKind, () => void>();
+  private started = false;
   private stopped = false;
 
   constructor(options: ConfigurationOptions) {
@@ -78,8 +79,10 @@ export class Configuration {
     this.store = new ConfigStore(options);
   }
 
+  /** Throws when the bootstrap names a source that cannot be. */
   start(): void {
     this.afterwards(this.store.start(this.options.clock.now()));
+    this.started = true;
   }
 
   /** Stops asking. What serves goes on serving. */
@@ -222,10 +225,12 @@ export class Configuration {
 
   private suppliedSource(source: ConfigSource, supply: SecretSupply): Source {
     const key = sourceKey(source);
-    return this.kept(`supplied ${key}`, () => {
-      const { decode, clock } = this.options;
-      return new SuppliedSource({ source: key, supply, decode, clock }, this.listenerOf(key));
-    });
+    return this.kept(`supplied ${key}`, () => this.suppliedBy(key, supply));
+  }
+
+  private suppliedBy(key: string, supply: SecretSupply): Source {
+    const { decode, clock } = this.options;
+    return new SuppliedSource({ source: key, supply, decode, clock }, this.listenerOf(key));
   }
 
   /** CDS and LDS have no names to time: their first answer is timed as a whole. The store goes on by itself. */
@@ -241,7 +246,17 @@ export class Configuration {
 
   private sourceFor(source: ConfigSource): Source {
     const key = sourceKey(source);
-    return this.kept(key, () => this.makeSource(key, source));
+    return this.kept(key, () => {
+      try {
+        return this.makeSource(key, source);
+      } catch (thrown) {
+        // a push must not end the process: what asks for secrets of nobody waits for as long as it says
+        if (!this.started) throw thrown;
+        const message = thrown instanceof Error ? thrown.message : String(thrown);
+        this.options.onEvent({ type: 'malformed', source: key, message });
+        return this.suppliedBy(key, NOBODY);
+      }
+    });
   }
 
   private kept(key: string, make: () => Source): Source {

@@ -32,6 +32,15 @@ export interface SecretSupply {
   subscribe(listener: SupplyListener): void;
 }
 
+/** Has nothing, ever. */
+export const NOBODY: SecretSupply = {
+  replaces: () => false,
+  supplies: () => false,
+  secret: () => undefined,
+  version: () => '',
+  subscribe: () => {},
+};
+
 export interface SuppliedSourceOptions {
   /** wants.ts `sourceKey` of the source that is replaced. */
   readonly source: string;

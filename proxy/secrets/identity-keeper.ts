@@ -12,8 +12,11 @@ import type {
   IdentityProblem,
   IdentitySource,
 } from '../../certs/source/contract.ts';
-import type { MessageObject } from '../../protos/index.ts';
+import { encodeMessage, type MessageObject } from '../../protos/index.ts';
+import { resourceDecoder } from '../../xds-client/decode-resource.ts';
 import type { ConfigSource } from '../../xds-client/model/common.ts';
+import type { Secret } from '../../xds-client/model/tls.ts';
+import { RESOURCE_TYPES } from '../../xds-client/resource-types.ts';
 import type { SecretSupply, SupplyListener } from '../../xds-client/supplied-source.ts';
 import type { ComponentLog } from '../log.ts';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
@@ -31,6 +34,8 @@ export interface IdentityKeeperOptions {
   readonly log: ComponentLog;
 }
 
+const decode = resourceDecoder();
+const { message, typeUrl } = RESOURCE_TYPES.secret;
 /** The same problem is said again after this long. */
 const REPEAT_MS = 30_000;
 
@@ -115,6 +120,17 @@ export class IdentityKeeper implements IdentityListener, SecretSupply {
 
   version(): string {
     return String(this.#version);
+  }
+
+  /** The configured two, for the connection to the control plane. */
+  ownSecrets(): readonly Secret[] {
+    const { certificate, trust } = this.#options.secrets;
+    return [certificate, trust].flatMap((name) => {
+      const secret = this.secret(name);
+      if (secret === undefined) return [];
+      const decoded = decode('secret', { type_url: typeUrl, value: encodeMessage(message, secret) });
+      return decoded.ok && decoded.value.kind === 'secret' ? [decoded.value.value] : [];
+    });
   }
 
   subscribe(listener: SupplyListener): void {

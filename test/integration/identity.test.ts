@@ -3,12 +3,24 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { ServerCredentials } from '@grpc/grpc-js';
 import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
+import { AdsServer } from '../../deploy/local/control-plane/ads-server.ts';
 import { IstioCaServer } from '../certs/istio-ca-server.ts';
 import { derOf, svid, WorkloadApiServer } from '../certs/workload-api-server.ts';
 import { Mount } from './mount.ts';
 import { Endpoint, KeptCaller, once1 } from './tls-callers.ts';
-import { httpsListener, pipeCluster, sds, staticCluster, tlsCluster } from './tls-config.ts';
+import {
+  adsBootstrap,
+  CLUSTER,
+  httpsListener,
+  LISTENER,
+  message,
+  pipeCluster,
+  sds,
+  staticCluster,
+  tlsCluster,
+} from './tls-config.ts';
 import { address, eventually, folderOf, Tollway } from './tollway.ts';
 
 const ID = 'spiffe://td/ns/pay/sa/payment';
@@ -186,6 +198,58 @@ test('past its end the state is clear, and the authority finds us within a secon
   assert.ok(tookMs < 1000, `asked after ${tookMs} ms`);
   await eventually('it serves again', async () => ('status' in (await once1(port, caller, '/')) ? true : undefined));
   assert.equal(await proxy.stat('identity.valid'), 1);
+});
+
+test('comes up from a token alone: its certificate over TLS, then the control plane over mTLS with it', async (t) => {
+  const folder = folderOf(t);
+  const token = join(folder, 'token');
+  const roots = join(folder, 'roots.pem');
+  writeFileSync(token, 'token');
+  writeFileSync(roots, ca.rootPem);
+  const istiod = ca.issue({ dnsNames: ['istiod.test'], ttlMs: 600_000 });
+  const pair = { cert_chain: Buffer.from(istiod.chain), private_key: Buffer.from(istiod.key) };
+  const secured = (clientCertificate: boolean) =>
+    ServerCredentials.createSsl(Buffer.from(ca.rootPem), [pair], clientCertificate);
+  const authority = new IstioCaServer(ca, { tokens: new Map([['token', ID]]), credentials: secured(false) });
+  const controlPlane = new AdsServer({ credentials: secured(true) });
+  t.after(() => {
+    authority.stop();
+    controlPlane.kill();
+  });
+  const portOf = (target: string): number => Number(target.split(':').at(-1));
+  const [none = {}] = NONE;
+  controlPlane.setResources(CLUSTER, new Map([['none', message(CLUSTER, none)]]));
+  const listener = message(LISTENER, httpsListener('in', BOTH, 'none'));
+  controlPlane.setResources(LISTENER, new Map([['in', listener]]));
+  const named = [{ san_type: 'DNS', matcher: { exact: 'istiod.test' } }];
+  const bootstrap = adsBootstrap(portOf(await controlPlane.listen()), {
+    clusters: [
+      tlsCluster('ca', portOf(await authority.listen()), {
+        validation_context: { trusted_ca: { filename: roots }, match_typed_subject_alt_names: named },
+      }),
+    ],
+  });
+  const {
+    static_resources: { clusters: [xds, ...others] = [] },
+  } = bootstrap as { static_resources: { clusters?: object[] } };
+  const { transport_socket } = tlsCluster('x', 1, BOTH) as { transport_socket: object };
+  const proxy = await new Tollway(
+    t,
+    {
+      ...bootstrap,
+      node: {
+        id: 'node',
+        cluster: 'payment',
+        metadata: { TOLLWAY_IDENTITY: { istio_ca: { cluster: 'ca', token_path: token, spiffe_id: ID } } },
+      },
+      admin: { address: address(0) },
+      static_resources: { clusters: [{ ...xds, transport_socket }, ...others] },
+    },
+    ['--concurrency', '1'],
+  ).live();
+  assert.ok('status' in (await once1(await proxy.port('in'), caller)));
+  assert.equal(authority.requests.length, 1);
+  assert.equal(await proxy.stat('control_plane.connected_state'), 1);
 });
 
 test('the SPIFFE Workload API: SVIDs and bundles by name, renewed under load', async (t) => {

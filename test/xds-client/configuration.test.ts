@@ -72,6 +72,46 @@ function file(name: string, resources: readonly object[]): ConfigSource {
   return { kind: 'path', path, watchedDirectory: undefined };
 }
 
+const AGENT: ConfigSource = { kind: 'grpc', cluster: 'sds-grpc', delta: false };
+
+/** Asks for a bundle under each of the names. */
+function secureCluster(name: string, source: ConfigSource, names: readonly string[]) {
+  const { common, ...rest } = upstreamTls('unused');
+  const [bundle = '', ...certificates] = names;
+  const validation = { kind: 'sds', name: bundle, source, defaults: undefined } as const;
+  const tls = {
+    ...rest,
+    common: {
+      ...common,
+      certificates: certificates.map((each) => ({ kind: 'sds', name: each, source }) as const),
+      validation,
+    },
+  };
+  const { localities } = assignment(name, 6);
+  return cluster(name, { discovery: { kind: 'static', localities }, transportSocket: { kind: 'tls', tls } });
+}
+
+/** The same as a control plane says it, with one name and the usual time to wait. */
+function secureClusterJson(): object {
+  const tls = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const api_config_source = {
+    api_type: 'GRPC',
+    transport_api_version: 'V3',
+    grpc_services: [{ envoy_grpc: { cluster_name: 'sds-grpc' } }],
+  };
+  const sds = { name: 'other', sds_config: { api_config_source, resource_api_version: 'V3' } };
+  return {
+    '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+    name: 's',
+    type: 'STATIC',
+    load_assignment: { cluster_name: 's' },
+    transport_socket: {
+      name: 'tls',
+      typed_config: { '@type': tls, common_tls_context: { validation_context_sds_secret_config: sds } },
+    },
+  };
+}
+
 describe('a configuration', () => {
   it('comes from files alone, endpoints too, and follows them', async () => {
     const eds = (port: number) =>
@@ -192,6 +232,67 @@ describe('a configuration', () => {
     assert.deepEqual(clock.pending(), []);
   });
 
+  it('asks a source only for what is not supplied in its place, and not at all when everything is', () => {
+    const asked = (names: readonly string[]): readonly string[] => {
+      const clock = new FakeClock();
+      const bench: Bench = new Bench({
+        clock,
+        clusters: [secureCluster('s', AGENT, names)],
+        secretsOf: () => names,
+        supply: {
+          replaces: (source) => source.kind === 'grpc' && source.cluster === 'sds-grpc',
+          supplies: (name) => name === 'ROOTCA',
+          secret: (name) => ({ name, validation_context: { trusted_ca: { inline_string: 'PEM' } } }),
+          version: () => '1',
+          subscribe: () => {},
+        },
+        connect: (source) => {
+          bench.connected.push(source);
+          throw new Error('nobody there');
+        },
+        onChanges: (changes) => {
+          for (const change of changes) if (change.type === 'secret') bench.tell(`${change.name} of ${change.source}`);
+        },
+      });
+      try {
+        bench.configuration.start();
+      } catch (error) {
+        bench.tell(String(error));
+      }
+      clock.advance(0);
+      bench.configuration.stop();
+      return [...bench.told, ...bench.connected.map(({ kind }) => kind)];
+    };
+    assert.deepEqual(asked(['ROOTCA']), ['ROOTCA of grpc:sds-grpc']);
+    assert.deepEqual(asked(['other']), ['Error: nobody there', 'grpc']);
+    assert.deepEqual(asked(['ROOTCA', 'other']), ['Error: nobody there', 'ROOTCA of grpc:sds-grpc', 'grpc']);
+  });
+
+  it('goes on when a push asks for secrets of a source that cannot be reached, and gives them up in time', () => {
+    const clock = new FakeClock();
+    const bench: Bench = new Bench({
+      clock,
+      clusters: [],
+      cds: file('agentless.json', [secureClusterJson()]),
+      secretsOf: () => ['other'],
+      connect: () => {
+        throw new Error('no cluster "sds-grpc"');
+      },
+      onChanges: (changes) => bench.tell(...changes.map(({ type }) => type)),
+    });
+    bench.configuration.start();
+    clock.advance(1_000);
+    assert.deepEqual(
+      bench.events.flatMap((event) => (event.type === 'malformed' ? [event.message] : [])),
+      ['no cluster "sds-grpc"'],
+    );
+    assert.equal(bench.told.length, 0);
+    clock.advance(15_000);
+    assert.ok(bench.events.some((event) => event.type === 'timeout' && event.name === 'other'));
+    assert.ok(bench.told.includes('cluster'), bench.told.join(', '));
+    bench.configuration.stop();
+  });
+
   it('asks a dedicated source for secrets', async () => {
     const server = new Server();
     const names: string[][] = [];
@@ -220,23 +321,8 @@ describe('a configuration', () => {
         error === null ? resolve(bound) : reject(error),
       );
     });
-    const source: ConfigSource = { kind: 'grpc', cluster: 'sds-grpc', delta: false };
-    const { common, ...rest } = upstreamTls('unused');
-    const tls = {
-      ...rest,
-      common: {
-        ...common,
-        certificates: [],
-        validation: { kind: 'sds', name: 'roots', source, defaults: undefined } as const,
-      },
-    };
     const bench: Bench = new Bench({
-      clusters: [
-        cluster('s', {
-          discovery: { kind: 'static', localities: assignment('s', 6).localities },
-          transportSocket: { kind: 'tls', tls },
-        }),
-      ],
+      clusters: [secureCluster('s', AGENT, ['roots'])],
       secretsOf: () => ['roots'],
       connect: (asked) => {
         bench.connected.push(asked);
@@ -255,7 +341,7 @@ describe('a configuration', () => {
     bench.configuration.start();
     await bench.until('serving', () => bench.told.includes('initialized'));
     assert.deepEqual(bench.told, ['secret', 'cluster', 'initialized']);
-    assert.deepEqual([bench.connected, names[0]], [[source], ['roots']]);
+    assert.deepEqual([bench.connected, names[0]], [[AGENT], ['roots']]);
     bench.configuration.stop();
     server.forceShutdown();
   });
