@@ -4,6 +4,7 @@ import type { Listener } from '../xds-client/model/listener.ts';
 import { WorkerClusterTable } from './cluster/table.ts';
 import { HttpConnectionManagerFactory } from './filters/network/http-connection-manager/manager.ts';
 import { TcpProxyFactory } from './filters/network/tcp-proxy/factory.ts';
+import { readSlabs } from './http/bytes.ts';
 import { tellInternalFaults } from './http/internal-fault.ts';
 import { WorkerListeners } from './listener/worker-listeners.ts';
 import { createLog, type Log } from './log.ts';
@@ -29,6 +30,8 @@ import type { WorkerSettings } from './worker-settings.ts';
 
 /** How often a draining worker says what is still under way. */
 const DRAIN_REPORT_MS = 100;
+/** Read slabs that nobody needed for so long are let go. */
+const SLAB_TRIM_MS = 10_000;
 
 const now = createTurnClock(
   () => performance.now(),
@@ -51,6 +54,7 @@ export class DataPlane {
   private readonly listeners: WorkerListeners;
   private readonly collect = collector();
   private reporting: NodeJS.Timeout | undefined;
+  private readonly trimming = setInterval(() => readSlabs.trim(), SLAB_TRIM_MS).unref();
 
   constructor(settings: WorkerSettings, post: (message: FromWorker) => void) {
     this.post = post;
@@ -208,6 +212,7 @@ export class DataPlane {
 
   private stop(): void {
     clearInterval(this.reporting);
+    clearInterval(this.trimming);
     this.listeners.stop();
     this.clusters.destroy();
     this.lines.flush();

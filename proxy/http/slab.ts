@@ -39,6 +39,8 @@ export class SlabPool {
   private readonly bytes: number;
   private readonly maxIdle: number;
   private readonly idle: Slab[] = [];
+  /** The fewest that were idle since the last `trim`. */
+  private spare = 0;
   private readonly onMade: ((slab: Slab) => void) | undefined;
   private readonly onGone: ((slab: Slab) => void) | undefined;
 
@@ -53,12 +55,22 @@ export class SlabPool {
     this.out++;
     const used = this.idle.pop();
     if (used !== undefined) {
+      this.spare = Math.min(this.spare, this.idle.length);
       used.left = false;
       return used;
     }
     const slab = new Slab(this, this.bytes);
     this.onMade?.(slab);
     return slab;
+  }
+
+  /** Lets go of the slabs that nobody needed since the last call. */
+  trim(): void {
+    for (; this.spare > 0; this.spare--) {
+      const slab = this.idle.shift();
+      if (slab !== undefined) this.onGone?.(slab);
+    }
+    this.spare = this.idle.length;
   }
 
   /** Of `Slab`: nobody uses it. */

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { readSlabs } from '../../proxy/http/bytes.ts';
 import { flushOutputs, Output } from '../../proxy/http/output.ts';
-import type { Slab } from '../../proxy/http/slab.ts';
+import { type Slab, SlabPool } from '../../proxy/http/slab.ts';
 import type { Transport } from '../../proxy/http/stream.ts';
 
 /** Takes what it is given at once, or keeps the very bytes until `finish`, as sockets do. */
@@ -135,4 +135,18 @@ test('a socket that is destroyed with bytes to write gives its loans back', asyn
   other.text('the next turn');
   flushOutputs();
   assert.equal(readSlabs.out, before);
+});
+
+test('slabs that nobody needed for a while are let go', () => {
+  const gone: Slab[] = [];
+  const pool = new SlabPool(16, 8, undefined, (slab) => gone.push(slab));
+  const slabs = [pool.take(), pool.take(), pool.take()];
+  for (const slab of slabs) slab.leave();
+  pool.trim();
+  assert.equal(gone.length, 0, 'they were in use until now');
+  pool.take().leave();
+  pool.trim();
+  assert.equal(gone.length, 2, 'one was taken meanwhile');
+  pool.trim();
+  assert.equal(gone.length, 3);
 });
