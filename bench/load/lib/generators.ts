@@ -2,9 +2,11 @@
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import type { GrpcLoad } from '../http2/grpc-client.ts';
+import type { HandshakeLoad } from '../tls/handshake-client.ts';
 import { LOAD_CORE } from './stage.ts';
 
 const OHA = join(resolve(import.meta.dirname, '../../..'), '.peers/oha/bin/oha');
+const HANDSHAKE_CLIENT = join(import.meta.dirname, '../tls/handshake-client.ts');
 const GRPC_CLIENT = join(import.meta.dirname, '../http2/grpc-client.ts');
 
 export interface LoadResult {
@@ -37,10 +39,13 @@ export interface LoadWish {
   readonly body?: string;
   /** HTTP/2 with that many streams a connection; `grpc`: calls, or messages on streams that stay, instead of plain requests. */
   readonly http2?: { readonly streams: number; readonly grpc?: GrpcLoad['kind'] };
+  /** A connection a request: with a handshake of its own, or the session of the one before. */
+  readonly handshakes?: 'full' | 'resumed';
 }
 
 /** Runs the load and returns its figures. Throws when the generator itself fails. */
 export async function load(wish: LoadWish): Promise<LoadResult> {
+  if (wish.handshakes !== undefined) return handshakes(wish);
   if (wish.http2 !== undefined) return wish.http2.grpc === undefined ? h2load(wish) : grpc(wish);
   return wish.tls === undefined && wish.rate === undefined && wish.body === undefined ? wrk(wish) : oha(wish);
 }
@@ -103,6 +108,15 @@ async function grpc(wish: LoadWish): Promise<LoadResult> {
     tls,
   };
   const text = await output(process.execPath, [GRPC_CLIENT], { BENCH_LOAD: JSON.stringify(load) });
+  return { ...(JSON.parse(text) as Pick<LoadResult, 'requests' | 'failed' | 'perSecond' | 'why'>), ...NO_LATENCY };
+}
+
+async function handshakes(wish: LoadWish): Promise<LoadResult> {
+  const { tls, connections, seconds, url } = wish;
+  if (tls === undefined) throw new Error('the handshake rows are measured over mTLS');
+  const resume = wish.handshakes === 'resumed';
+  const load: HandshakeLoad = { port: Number(new URL(url).port), connections, seconds, resume, tls };
+  const text = await output(process.execPath, [HANDSHAKE_CLIENT], { BENCH_LOAD: JSON.stringify(load) });
   return { ...(JSON.parse(text) as Pick<LoadResult, 'requests' | 'failed' | 'perSecond' | 'why'>), ...NO_LATENCY };
 }
 

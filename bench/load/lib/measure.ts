@@ -10,7 +10,10 @@ import { freePort, type Stage } from './stage.ts';
 const WARM_UP_SECONDS = 8;
 const SECONDS = 5;
 
-export type WishWithoutPorts = Omit<HttpProxyWish, 'port' | 'adminPort' | 'upstreamPort'>;
+export type WishWithoutPorts = Omit<HttpProxyWish, 'port' | 'adminPort' | 'upstreamPort'> & {
+  /** The upstream closes its connection after each response. */
+  readonly upstreamCloses?: boolean;
+};
 
 export async function wishWithPorts(stage: Stage, wish: WishWithoutPorts): Promise<HttpProxyWish> {
   return {
@@ -21,7 +24,8 @@ export async function wishWithPorts(stage: Stage, wish: WishWithoutPorts): Promi
   };
 }
 
-function upstreamOf(stage: Stage, { http2, tlsOut }: WishWithoutPorts): number {
+function upstreamOf(stage: Stage, { http2, tlsOut, upstreamCloses }: WishWithoutPorts): number {
+  if (upstreamCloses === true) return stage.tlsClosingPort;
   if (http2 === true) return tlsOut === true ? stage.http2TlsPort : stage.http2Port;
   return tlsOut === true ? stage.tlsPort : stage.plainPort;
 }
@@ -40,7 +44,7 @@ export class HalfOfEnvoy {
   }
 }
 
-export interface Saturation extends Pick<LoadWish, 'connections' | 'http2'> {
+export interface Saturation extends Pick<LoadWish, 'connections' | 'http2' | 'handshakes'> {
   readonly path: string;
   /** Requests a second at which latency is measured; without it, it is not. */
   readonly rate?: number | HalfOfEnvoy;
@@ -51,7 +55,7 @@ export async function saturate(
   peer: PeerName,
   stage: Stage,
   wish: WishWithoutPorts,
-  { connections, path, rate, http2 }: Saturation,
+  { connections, path, rate, http2, handshakes }: Saturation,
   quick: boolean,
 ): Promise<Session> {
   const ports = await wishWithPorts(stage, wish);
@@ -61,6 +65,7 @@ export async function saturate(
     url: `${scheme}://localhost:${ports.port}${path}`,
     connections,
     ...(http2 === undefined ? {} : { http2 }),
+    ...(handshakes === undefined ? {} : { handshakes }),
     ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
   };
   return warm(peer, base, quick, {

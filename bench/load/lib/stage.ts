@@ -16,6 +16,8 @@ export interface Stage {
   readonly plainPort: number;
   /** The same over TLS with a required client certificate. */
   readonly tlsPort: number;
+  /** The same, and the connection ends after each response. */
+  readonly tlsClosingPort: number;
   /** HTTP/2 by prior knowledge, and over TLS with a required client certificate: 100 bytes, or a gRPC echo. */
   readonly http2Port: number;
   readonly http2TlsPort: number;
@@ -42,9 +44,10 @@ export async function setStage(): Promise<Stage> {
   writeFileSync(join(folder, 'both.pem'), `${leaf.chain}\n${leaf.key}`, { mode: 0o600 });
   const plainPort = await freePort();
   const tlsPort = await freePort();
+  const tlsClosingPort = await freePort();
   const http2Port = await freePort();
   const http2TlsPort = await freePort();
-  const upstream = startUpstream(folder, plainPort, tlsPort, certs);
+  const upstream = startUpstream(folder, { plainPort, tlsPort, tlsClosingPort }, certs);
   const { args, env } = http2Server({ http2Port, http2TlsPort, certs });
   const http2 = startPinned('http2-upstream', LOAD_CORE, process.execPath, args, env);
   await until(
@@ -56,6 +59,7 @@ export async function setStage(): Promise<Stage> {
     folder,
     plainPort,
     tlsPort,
+    tlsClosingPort,
     http2Port,
     http2TlsPort,
     certs,
@@ -67,12 +71,17 @@ export async function setStage(): Promise<Stage> {
   };
 }
 
-function startUpstream(folder: string, plainPort: number, tlsPort: number, certs: Stage['certs']): Measured {
+function startUpstream(
+  folder: string,
+  { plainPort, tlsPort, tlsClosingPort }: Pick<Stage, 'plainPort' | 'tlsPort' | 'tlsClosingPort'>,
+  certs: Stage['certs'],
+): Measured {
   const root = join(folder, 'www');
   mkdirSync(root, { mode: 0o755 });
   for (const [path, size] of Object.entries(SIZES)) writeFileSync(join(root, path), 'x'.repeat(size));
   const config = join(folder, 'upstream.conf');
   const locations = `root ${root}; default_type text/plain; location = /100 { return 200 "${'x'.repeat(100)}"; } location = /1k { return 200 "${'x'.repeat(1024)}"; }`;
+  const tls = `ssl_certificate ${certs.cert}; ssl_certificate_key ${certs.key}; ssl_client_certificate ${certs.ca}; ssl_verify_client on; ssl_protocols TLSv1.3;`;
   writeFileSync(
     config,
     `user root; daemon off; worker_processes 1; pid ${folder}/upstream.pid; error_log ${folder}/upstream.log error;
@@ -81,8 +90,8 @@ http {
   access_log off; keepalive_requests 100000000; keepalive_timeout 3600s; client_body_temp_path ${folder}/u1; proxy_temp_path ${folder}/u2; fastcgi_temp_path ${folder}/u3; uwsgi_temp_path ${folder}/u4; scgi_temp_path ${folder}/u5;
   open_file_cache max=16; sendfile on;
   server { listen 127.0.0.1:${plainPort} backlog=4096; ${locations} }
-  server { listen 127.0.0.1:${tlsPort} ssl backlog=4096; ssl_certificate ${certs.cert}; ssl_certificate_key ${certs.key};
-    ssl_client_certificate ${certs.ca}; ssl_verify_client on; ssl_protocols TLSv1.3; ${locations} }
+  server { listen 127.0.0.1:${tlsPort} ssl backlog=4096; ${tls} ${locations} }
+  server { listen 127.0.0.1:${tlsClosingPort} ssl backlog=4096; keepalive_timeout 0; ${tls} ${locations} }
 }
 `,
   );
