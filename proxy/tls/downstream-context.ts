@@ -7,6 +7,7 @@ import { type Assembled, Assembly, type Handshake, type TlsEnvironment } from '.
 import { CertificateChoice, type ServedCertificate, type StapleOutcome } from './certificate-choice.ts';
 import { resumesById } from './client-capabilities.ts';
 import type { ClientHello, DownstreamTlsContext, StapleCounter, TlsRefusal } from './contract.ts';
+import { knownCertificate } from './known-certificates.ts';
 import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
@@ -81,7 +82,7 @@ export class DownstreamContext implements DownstreamTlsContext {
     const begun = this.#begun.get(socket);
     if (begun === undefined) return NOT_READY;
     if (this.#config.requireSni && serverNameOf(socket) === undefined) return NO_SNI;
-    begun.certificate = socket.getPeerX509Certificate();
+    begun.certificate = knownCertificate(socket.getPeerX509Certificate());
     return begun.assembled.validator.check({
       certificate: begun.certificate,
       verdict: () => serverVerdict(socket),

@@ -18,8 +18,20 @@ const DNS = 'DNS';
 const IP = 'IP Address';
 const EMAIL = 'email';
 
-/** Reads the SANs. A value that could be mistaken for a list is quoted by Node as JSON (CVE-2021-44532). */
+const read = new WeakMap<X509Certificate, Sans>();
+
+/** The SANs, read once a certificate. */
 export function sansOf(certificate: X509Certificate): Sans {
+  let sans = read.get(certificate);
+  if (sans === undefined) {
+    sans = readSans(certificate);
+    read.set(certificate, sans);
+  }
+  return sans;
+}
+
+/** A value that could be mistaken for a list is quoted by Node as JSON (CVE-2021-44532). */
+function readSans(certificate: X509Certificate): Sans {
   const found: { [label: string]: string[] } = { [URI]: [], [DNS]: [], [IP]: [], [EMAIL]: [] };
   const text = certificate.subjectAltName ?? '';
   for (let at = 0; at < text.length; ) {

@@ -4,6 +4,7 @@ import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import { Assembly, type Handshake, type TlsEnvironment } from './assembly.ts';
 import type { TlsRefusal, UpstreamTlsContext } from './contract.ts';
+import { knownCertificate } from './known-certificates.ts';
 import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
@@ -84,7 +85,9 @@ export class UpstreamContext implements UpstreamTlsContext {
     if (handshake === undefined) return NOT_READY;
     const { validator } = handshake.assembled;
     const resumed = socket.isSessionReused();
-    handshake.certificate = resumed ? handshake.resumes?.certificate : socket.getPeerX509Certificate();
+    handshake.certificate = resumed
+      ? handshake.resumes?.certificate
+      : knownCertificate(socket.getPeerX509Certificate());
     const refusal = validator.check({
       certificate: handshake.certificate,
       verdict: () => clientVerdict(socket),

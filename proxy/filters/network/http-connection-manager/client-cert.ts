@@ -44,6 +44,11 @@ export function applyClientCert(
   }
 }
 
+/** Whether the mode writes the connection's own element. */
+export function setsClientCert(mode: HttpConnectionManager['forwardClientCert']): boolean {
+  return mode === 'append-forward' || mode === 'sanitize-set';
+}
+
 /** Whether the downstream proved who it is. */
 export function isMutual(tls: TlsInfo | undefined): tls is TlsInfo {
   return tls !== undefined && tls.peer !== undefined && tls.peerValidated;

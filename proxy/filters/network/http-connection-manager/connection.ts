@@ -20,7 +20,7 @@ import { StreamInfo } from '../../../http/stream-info.ts';
 import { Timer, type TimerTarget } from '../../../timers.ts';
 import type { NetworkConnection } from '../contract.ts';
 import { ActiveStream } from './active-stream.ts';
-import { clientCertElement, isMutual } from './client-cert.ts';
+import { clientCertElement, isMutual, setsClientCert } from './client-cert.ts';
 import { createCodec, decidedProtocol, sniff } from './create-codec.ts';
 import type { HttpManager } from './manager.ts';
 import { PrematureResets } from './premature-resets.ts';
@@ -122,7 +122,9 @@ export class HttpConnection
     this.localPort = info.localPort;
     this.encrypted = info.tls !== undefined;
     this.mutual = isMutual(info.tls);
-    this.clientCert = clientCertElement(info, config.setClientCertDetails);
+    this.clientCert = setsClientCert(config.forwardClientCert)
+      ? clientCertElement(info, config.setClientCertDetails)
+      : undefined;
     this.idleTimer = new Timer(this, IDLE);
     stats.inc(CX_TOTAL);
     stats.add(CX_ACTIVE, 1);
