@@ -108,14 +108,17 @@ export class WatchedFiles<Name extends string> {
     const reason = await this.#take();
     this.#reading = false;
     if (this.#closed) return;
-    if (this.#again) {
-      this.#again = false;
-      void this.#read();
-    } else if (reason === undefined) {
+    if (reason === undefined) {
       this.#reported = undefined;
       this.#attempts = 0;
       clearTimeout(this.#retry);
       this.#retry = undefined;
+    }
+    if (this.#again) {
+      this.#again = false;
+      void this.#read();
+    } else if (reason === undefined) {
+      return;
     } else if (this.#attempts < RETRIES) {
       this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS).unref();
     } else if (reason !== this.#reported) {

@@ -87,8 +87,8 @@ test('the same problem is told once, and again after it was gone', async (t) => 
   // many polls long
   await new Promise((resolve) => setTimeout(resolve, 700));
   assert.deepEqual(told, []);
-  writeFileSync(join(folder, 'b'), 'one');
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  write('two');
+  assert.deepEqual(await next(), { text: 'two' });
   writeFileSync(join(folder, 'b'), 'other');
   assert.deepEqual(await next(), { problem: 'they differ' });
 });
