@@ -13,6 +13,8 @@ import { clientVerdict } from './verdict.ts';
 
 const NOT_READY: TlsRefusal = { stat: 'fail_verify_error', message: 'TLS_error: Secret is not supplied by SDS' };
 
+const notRead = (): object => ({});
+
 interface UpstreamHandshake extends Handshake {
   readonly resumes: KeptSession | undefined;
 }
@@ -76,6 +78,8 @@ export class UpstreamContext implements UpstreamTlsContext {
   }
 
   started(socket: TLSSocket): void {
+    // Node makes an object of the whole chain for `checkServerIdentity`, which does not look at it: a tenth of a handshake
+    Reflect.set(socket, 'getPeerCertificate', notRead);
     if (this.#offered !== undefined) this.#begun.set(socket, this.#offered);
     this.#offered = undefined;
   }

@@ -190,6 +190,12 @@ function decodeDownstream(context: MessageObject, ctx: DecodeContext): Transport
   };
 }
 
+/**
+ * Envoy keeps one. A ticket of TLS 1.3 is used once, so of connections that are opened together all but one would begin
+ * with nothing.
+ */
+const SESSION_KEYS = 8;
+
 function decodeUpstream(context: MessageObject, ctx: DecodeContext): TransportSocket<UpstreamTls> {
   const common = decodeCommon(context, ctx);
   if (common.certificates.length > 1) {
@@ -205,7 +211,7 @@ function decodeUpstream(context: MessageObject, ctx: DecodeContext): TransportSo
       autoSniSanValidation: false,
       allowRenegotiation: flag(context, 'allow_renegotiation'),
       enforceRsaKeyUsage: wrappedFlag(context, 'enforce_rsa_key_usage') ?? false,
-      maxSessionKeys: wrappedNumber(context, 'max_session_keys') ?? 1,
+      maxSessionKeys: wrappedNumber(context, 'max_session_keys') ?? SESSION_KEYS,
     },
   };
 }

@@ -98,7 +98,7 @@ export interface UpstreamTls {
   readonly allowRenegotiation: boolean;
   /** An RSA certificate whose key usage is there and does not allow signatures is refused. */
   readonly enforceRsaKeyUsage: boolean;
-  /** Sessions kept for resumption; Envoy's default is 1. */
+  /** Sessions kept for resumption a server name. */
   readonly maxSessionKeys: number;
 }
 
