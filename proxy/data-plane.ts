@@ -9,6 +9,7 @@ import { tellInternalFaults } from './http/internal-fault.ts';
 import { WorkerListeners } from './listener/worker-listeners.ts';
 import { createLog, type Log } from './log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
+import { originalDestinations } from './native/original-destination.ts';
 import { nodeAddress } from './node-address.ts';
 import { LoggerFactory } from './observe/access-log/logger.ts';
 import { LineQueue } from './observe/access-log/queue.ts';
@@ -193,6 +194,7 @@ export class DataPlane {
         random,
         // Unique over all workers: each counts in steps of their number.
         nextConnectionId: () => connections++ * settings.workers + settings.index,
+        originalDestinations,
         log: (level, message) => listenerLog[level]({}, message),
       },
       (name, outcome) => {

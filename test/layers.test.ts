@@ -85,7 +85,8 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
     'proxy/observe',
     'proxy/cluster',
   ],
-  'proxy/listener': ['proxy/http', 'proxy/tls', 'proxy/observe'],
+  'proxy/listener': ['proxy/http', 'proxy/tls', 'proxy/observe', 'proxy/native'],
+  'proxy/native': [],
   'proxy/filters/http': ['proxy/http', 'proxy/route', 'proxy/policy', 'proxy/observe', 'proxy/cluster/stats.ts'],
   'proxy/filters/network': [
     'proxy/http',

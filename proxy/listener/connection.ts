@@ -14,7 +14,7 @@ import { LIFE_END_DETAILS, type Life, type LifeEnd, type Mortal } from '../tls/l
 import { addressText } from '../upstream/contract.ts';
 import { parseIp, plainAddress } from './addresses.ts';
 import type { Chain, ChainTls } from './chain.ts';
-import type { ListenerEnvironment, OriginalDestination } from './environment.ts';
+import type { ListenerEnvironment, OriginalDestination, OriginalDestinationOf } from './environment.ts';
 import type { ChainMatcher } from './filter-chain-match.ts';
 import { type Inspected, Inspection, type InspectionOutcome, type Inspectors, NOTHING } from './inspection.ts';
 import { LISTENER, type ListenerStats, SSL_FACTORY } from './stats.ts';
@@ -28,7 +28,13 @@ export interface Generation {
   readonly inspectors: Inspectors | undefined;
   readonly matcher: ChainMatcher<Chain>;
   readonly defaultChain: Chain | undefined;
+  /** `undefined`: nothing asks where connections were going. */
+  readonly originalDestination: OriginalDestinationOf | undefined;
+  /** Gives a connection to the listener of its original destination; false: it stays. */
+  readonly handOver: HandOver | undefined;
 }
+
+export type HandOver = (socket: Socket, destination: OriginalDestination) => boolean;
 
 /** An alert in a record of its own (RFC 8446 §6.2), for a caller that no handshake was begun with. */
 const HANDSHAKE_FAILURE = Buffer.from([21, 3, 3, 0, 2, 2, 40]);
@@ -56,14 +62,24 @@ export class Connection implements TimerTarget, Mortal {
   #handshaking = false;
   #closed = false;
 
-  /** `onClosed` is told once, when the socket is gone. */
-  constructor(raw: Socket, generation: Generation, onClosed: (connection: Connection) => void) {
+  /** True: another listener has looked up where it was going, and it stays here. */
+  readonly #takenOver: boolean;
+
+  /** `onClosed` is told once, when the socket is gone. `going`: what the listener that it was redirected to has found. */
+  constructor(
+    raw: Socket,
+    generation: Generation,
+    onClosed: (connection: Connection) => void,
+    going?: OriginalDestination,
+  ) {
     this.#raw = raw;
     this.#socket = raw;
     this.#generation = generation;
     this.#onClosed = onClosed;
     this.#startedAt = generation.environment.now();
-    this.#destination = { address: plainAddress(raw.localAddress ?? ''), port: raw.localPort ?? 0 };
+    this.#destination = going ?? { address: plainAddress(raw.localAddress ?? ''), port: raw.localPort ?? 0 };
+    this.#takenOver = going !== undefined;
+    this.#restored = this.#takenOver;
     raw.on('error', ignore);
     raw.on('close', this.#onClose);
   }
@@ -71,7 +87,7 @@ export class Connection implements TimerTarget, Mortal {
   /** To the chain at once, or after a look at the first bytes. */
   begin(): void {
     const { inspectors, listener, environment, stats } = this.#generation;
-    if (listener.useOriginalDst) this.#restoreDestination();
+    if (!this.#takenOver) this.#restoreDestination();
     if (inspectors === undefined) {
       this.#choose(NOTHING);
       return;
@@ -139,7 +155,7 @@ export class Connection implements TimerTarget, Mortal {
   }
 
   #restoreDestination(): void {
-    const original = this.#generation.environment.originalDestination?.(this.#raw);
+    const original = this.#generation.originalDestination?.(this.#raw);
     if (original === undefined) return;
     this.#destination = original;
     this.#restored = true;
@@ -173,7 +189,20 @@ export class Connection implements TimerTarget, Mortal {
     this.#generation.stats.block.add(LISTENER.DOWNSTREAM_PRE_CX_ACTIVE, -1);
   }
 
+  /** To the chain, or to the listener of where it was going, which looks at its bytes anew. */
   #choose(seen: Inspected): void {
+    const { handOver } = this.#generation;
+    if (handOver !== undefined && this.#restored && !this.#takenOver && !this.#raw.destroyed) {
+      if (handOver(this.#raw, this.#destination)) {
+        this.#raw.off('close', this.#onClose);
+        this.#onClose();
+        return;
+      }
+    }
+    this.#match(seen);
+  }
+
+  #match(seen: Inspected): void {
     const { matcher, defaultChain, stats } = this.#generation;
     const source = parseIp(this.#raw.remoteAddress ?? '');
     const { hello } = seen;

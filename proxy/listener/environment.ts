@@ -10,6 +10,9 @@ export interface OriginalDestination {
   readonly port: number;
 }
 
+/** Where a redirected connection was meant to go; `undefined` when it was not redirected. */
+export type OriginalDestinationOf = (socket: Socket) => OriginalDestination | undefined;
+
 export interface ListenerEnvironment {
   readonly filters: NetworkFilterFactories;
   readonly tls: TlsProvider;
@@ -27,8 +30,11 @@ export interface ListenerEnvironment {
   readonly random: () => number;
   /** Unique in the process. */
   readonly nextConnectionId: () => number;
-  /** Where a redirected connection was meant to go; `undefined` when it was not redirected. */
-  readonly originalDestination?: (socket: Socket) => OriginalDestination | undefined;
+  /**
+   * Asked for by the first listener that has to know. Throws a `ProxyError` where the kernel cannot be asked; missing: nothing
+   * is redirected.
+   */
+  readonly originalDestinations?: () => OriginalDestinationOf;
   readonly log: (level: 'debug' | 'warning' | 'error', message: string) => void;
 }
 

@@ -8,17 +8,19 @@ import type { Address } from '../../xds-client/model/common.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
 import type { DownstreamTls, SecretRef, TlsCertificate } from '../../xds-client/model/tls.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
+import { bindingOptions, boundSocket } from '../native/listening-socket.ts';
 import { addressText } from '../upstream/contract.ts';
 import { Chain } from './chain.ts';
-import { Connection, type Generation, HANDSHAKE_TIMEOUT_MS } from './connection.ts';
+import { Connection, type Generation, HANDSHAKE_TIMEOUT_MS, type HandOver } from './connection.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
-import type { ListenerEnvironment, OpenConnections } from './environment.ts';
+import type { ListenerEnvironment, OpenConnections, OriginalDestination } from './environment.ts';
 import { compileChainMatch, needsTlsInspector } from './filter-chain-match.ts';
 import { helloReader, type Inspectors, makeInspectors } from './inspection.ts';
 import { LISTENER, ListenerStats, listenerStatPrefix } from './stats.ts';
 
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
 const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
+const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 
 /** Envoy's default: the kernel's SOMAXCONN. Node's own is 511. */
 const BACKLOG = 4096;
@@ -26,6 +28,7 @@ const BACKLOG = 4096;
 export class WorkerListener {
   readonly #environment: ListenerEnvironment;
   readonly #open: OpenConnections;
+  readonly #byDestination: HandOver;
   readonly #servers: Server[] = [];
   readonly #chains = new Map<string, Chain>();
   /** Chains that are out of the configuration and still have connections. */
@@ -39,7 +42,14 @@ export class WorkerListener {
   #shell: string;
 
   /** Throws a `ProxyError` when the configuration cannot serve; nothing is bound then. */
-  constructor(listener: Listener, environment: ListenerEnvironment, open: OpenConnections, parent: DrainState) {
+  constructor(
+    listener: Listener,
+    environment: ListenerEnvironment,
+    open: OpenConnections,
+    parent: DrainState,
+    byDestination: HandOver = () => false,
+  ) {
+    this.#byDestination = byDestination;
     this.#environment = environment;
     this.#open = open;
     this.#drainState = new DrainState(environment.now, environment.random, parent);
@@ -73,7 +83,7 @@ export class WorkerListener {
    */
   async listen(taken?: readonly string[]): Promise<string[]> {
     const { listener } = this.#generation;
-    if (!listener.bindToPort) return [];
+    if (!listener.bindToPort) return [listener.address, ...listener.additionalAddresses].map(addressText);
     try {
       const bound: string[] = [];
       for (const [index, address] of [listener.address, ...listener.additionalAddresses].entries())
@@ -163,10 +173,13 @@ export class WorkerListener {
         listener.filterChains.map((config) => ({ match: config.match, chain: chainOf(config), name: config.name })),
       );
       const defaultChain = listener.defaultFilterChain === undefined ? undefined : chainOf(listener.defaultFilterChain);
+      const originalDestination = asksOrigin(listener) ? environment.originalDestinations?.() : undefined;
       this.#chains.clear();
       for (const [key, chain] of made) this.#chains.set(key, chain);
       const inspectors = inspectorsOf(listener, environment);
-      return { environment, listener, stats: this.#stats, inspectors, matcher, defaultChain };
+      const handOver = listener.useOriginalDst ? this.#byDestination : undefined;
+      const stats = this.#stats;
+      return { environment, listener, stats, inspectors, matcher, defaultChain, originalDestination, handOver };
     } catch (error) {
       for (const [key, chain] of made) if (kept.get(key) !== chain) chain.retire();
       throw error;
@@ -185,6 +198,13 @@ export class WorkerListener {
     end.unref();
   }
 
+  /** Takes a connection that another listener has accepted for the addresses of this one. */
+  adopt(socket: Socket, going: OriginalDestination): void {
+    // the one it comes from is about to let go of its place
+    this.#open.count++;
+    this.#begin(new Connection(socket, this.#generation, this.#forget, going));
+  }
+
   readonly #accept = (socket: Socket): void => {
     if (this.#open.count >= this.#environment.maxConnections) {
       this.#stats.block.inc(LISTENER.DOWNSTREAM_GLOBAL_CX_OVERFLOW);
@@ -193,10 +213,13 @@ export class WorkerListener {
       return;
     }
     this.#open.count++;
-    const connection = new Connection(socket, this.#generation, this.#forget);
+    this.#begin(new Connection(socket, this.#generation, this.#forget));
+  };
+
+  #begin(connection: Connection): void {
     this.#connections.add(connection);
     connection.begin();
-  };
+  }
 
   readonly #forget = (connection: Connection): void => {
     this.#open.count--;
@@ -211,12 +234,15 @@ export class WorkerListener {
     // what an earlier process left behind; when it cannot go, binding says why
     if (address.kind === 'pipe' && !address.path.startsWith('@')) await unlink(address.path).catch(() => undefined);
     const server = createServer({ allowHalfOpen: true, noDelay: true }, this.#accept);
+    const own = this.#ownSocket(address);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(bindError(this.#generation.listener.name, address, error)));
-      server.listen(this.#listenOptions(address), () => {
+      const listening = () => {
         server.removeAllListeners('error');
         resolve();
-      });
+      };
+      if (own === undefined) server.listen(this.#listenOptions(address), listening);
+      else server.listen({ fd: own }, this.config.tcpBacklogSize ?? BACKLOG, listening);
     });
     // an accept that fails (out of file descriptors) concerns one connection
     server.on('error', (error) =>
@@ -226,6 +252,21 @@ export class WorkerListener {
     const bound = server.address();
     if (bound === null || typeof bound === 'string' || address.kind === 'pipe') return addressText(address);
     return addressText({ ...address, port: bound.port });
+  }
+
+  /** Where Node has no option for what has to be set before a socket is bound. */
+  #ownSocket(address: Address): number | undefined {
+    const { transparent, freebind, enableReusePort } = this.config;
+    if (address.kind === 'pipe' || !(transparent || freebind)) return undefined;
+    const reusePort = this.#environment.reusePort && enableReusePort;
+    const options = bindingOptions(address.host, { transparent, freebind, reusePort });
+    try {
+      return boundSocket({ address: address.host, port: address.port }, options);
+    } catch (error) {
+      throw error instanceof ProxyError || !(error instanceof Error)
+        ? error
+        : bindError(this.config.name, address, error);
+    }
   }
 
   #listenOptions(address: Address): ListenOptions {
@@ -285,13 +326,18 @@ function turnsOnHello({ common, ocspStaplePolicy }: DownstreamTls): boolean {
 const stapled = (ref: SecretRef<TlsCertificate>): boolean =>
   ref.kind === 'inline' && ref.secret.ocspStaple !== undefined;
 
+function asksOrigin({ useOriginalDst, listenerFilters }: Listener): boolean {
+  return useOriginalDst || listenerFilters.some(({ typeUrl }) => typeUrl === ORIGINAL_DST);
+}
+
 function shellOf(listener: Listener): string {
   return JSON.stringify({ ...listener, filterChains: [], defaultFilterChain: undefined });
 }
 
 function bindingOf(listener: Listener): string {
-  const { address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort } = listener;
-  return JSON.stringify([address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort]);
+  const { address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort, transparent, freebind } = listener;
+  const own = [transparent, freebind];
+  return JSON.stringify([address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort, own]);
 }
 
 function bindError(name: string, address: Address, cause: NodeJS.ErrnoException): ProxyError {

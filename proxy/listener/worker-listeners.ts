@@ -1,9 +1,12 @@
 /** All listeners of a worker: takes the main thread's messages, answers with each listener's state. */
+
+import type { Socket } from 'node:net';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage } from '../errors.ts';
 import type { DrainScope } from '../messages.ts';
+import { ByAddress } from './by-address.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
-import type { ListenerEnvironment, OpenConnections } from './environment.ts';
+import type { ListenerEnvironment, OpenConnections, OriginalDestination } from './environment.ts';
 import { WorkerListener } from './worker-listener.ts';
 
 /** Envoy's default for `--drain-time-s`. */
@@ -17,6 +20,7 @@ export class WorkerListeners {
   readonly #environment: ListenerEnvironment;
   readonly #onState: (name: string, outcome: ListenerOutcome) => void;
   readonly #listeners = new Map<string, Served>();
+  readonly #byAddress = new ByAddress<WorkerListener>();
   /** Out of the configuration, with connections that still drain. */
   readonly #draining = new Set<WorkerListener>();
   readonly #open: OpenConnections = { count: 0 };
@@ -50,6 +54,7 @@ export class WorkerListeners {
       const served = this.#listeners.get(name);
       if (served === undefined) return;
       this.#listeners.delete(name);
+      this.#byAddress.remove(served.listener);
       this.#retire(served.listener, drainMs);
     });
   }
@@ -108,10 +113,12 @@ export class WorkerListeners {
         this.#onState(config.name, { state: 'listening', addresses: served.addresses });
         return;
       }
-      const listener = new WorkerListener(config, this.#environment, this.#open, this.#drainState);
+      const listener = new WorkerListener(config, this.#environment, this.#open, this.#drainState, this.#handOver);
       const addresses = await this.#listen(listener, bound);
       listener.setHealthFailing(this.#failing);
       this.#listeners.set(config.name, { listener, addresses });
+      if (served !== undefined) this.#byAddress.remove(served.listener);
+      this.#byAddress.add(listener, addresses);
       if (served !== undefined) this.#retire(served.listener, this.#drainMs);
       this.#onState(config.name, { state: 'listening', addresses });
     } catch (error) {
@@ -127,6 +134,14 @@ export class WorkerListeners {
       throw error;
     }
   }
+
+  /** Envoy's order: the listener of exactly this address, then the one of the port on any address of the family. */
+  readonly #handOver = (socket: Socket, going: OriginalDestination): boolean => {
+    const listener = this.#byAddress.find(going);
+    if (listener === undefined) return false;
+    listener.adopt(socket, going);
+    return true;
+  };
 
   #retire(listener: WorkerListener, drainMs: number): void {
     listener.stopListening();

@@ -131,6 +131,8 @@ function listener(): Listener {
     additionalAddresses: [],
     bindToPort: true,
     useOriginalDst: false,
+    transparent: false,
+    freebind: false,
     statPrefix: undefined,
     filterChains: [],
     defaultFilterChain: undefined,

@@ -36,6 +36,8 @@ export function listener(changes: Partial<Listener> = {}): Listener {
     additionalAddresses: [],
     bindToPort: true,
     useOriginalDst: false,
+    transparent: false,
+    freebind: false,
     statPrefix: 'test',
     filterChains: [rawChain('a')],
     defaultFilterChain: undefined,

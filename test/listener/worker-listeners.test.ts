@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
+import { ProxyError } from '../../proxy/errors.ts';
 import type { ConnectionFilterCallbacks } from '../../proxy/filters/network/contract.ts';
 import type { ListenerEnvironment } from '../../proxy/listener/environment.ts';
 import { type ListenerOutcome, WorkerListeners } from '../../proxy/listener/worker-listeners.ts';
@@ -534,4 +535,83 @@ test('connection filters let pass, close, or decide later', async () => {
   assert.equal(String(data), 'a:late');
   const refused = await bench.failure(listener({ name: 'x', filterChains: [{ ...chain, filters: [gate] }] }));
   assert.match(refused, /network filter "g" cannot be the last of its chain/);
+});
+
+/** Redirected connections: where they were going is `going` of the moment, `undefined` for one that was not redirected. */
+class Redirected extends Bench {
+  going: { readonly address: string; readonly port: number } | undefined;
+
+  constructor() {
+    const answer = () => this.going;
+    super({ originalDestinations: () => answer });
+  }
+
+  /** A listener without a socket, whose chain is named like it. */
+  async add(name: string, host: string, port: number): Promise<void> {
+    const address = { kind: 'socket', host, port } as const;
+    await this.set(listener({ name, address, bindToPort: false, filterChains: [rawChain(name)] }));
+  }
+}
+
+const VIRTUAL: Partial<Listener> = { useOriginalDst: true, filterChains: [rawChain('virtual')] };
+
+test('a redirected connection goes to the listener of where it was going', async () => {
+  const bench = new Redirected();
+  const port = await bench.set(listener(VIRTUAL));
+  await bench.add('exact', '10.0.0.1', 80);
+  await bench.add('any', '0.0.0.0', 80);
+  const answered = async (address: string, to: number) => {
+    bench.going = { address, port: to };
+    return ask(dial(port), 'x');
+  };
+  assert.equal(await answered('10.0.0.1', 80), 'exact:x');
+  assert.equal(await answered('10.0.0.2', 80), 'any:x');
+  assert.equal(await answered('10.0.0.1', 81), 'virtual:x');
+  const [info] = bench.filter('any').infos;
+  assert.deepEqual([info?.localAddress, info?.localPort, info?.localAddressRestored], ['10.0.0.2', 80, true]);
+  assert.equal(bench.listeners.counts().connections, 3);
+  bench.listeners.stop();
+  await bench.until(() => bench.listeners.counts().connections === 0);
+});
+
+test('a connection that was not redirected stays, and a listener that is gone takes none', async () => {
+  const bench = new Redirected();
+  const port = await bench.set(listener(VIRTUAL));
+  await bench.add('any', '0.0.0.0', 80);
+  assert.equal(await ask(dial(port), 'x'), 'virtual:x');
+  assert.equal(bench.filter('virtual').infos[0]?.localAddressRestored, false);
+  bench.going = { address: '10.0.0.1', port: 80 };
+  assert.equal(await ask(dial(port), 'x'), 'any:x');
+  await bench.listeners.remove('any', 1000);
+  assert.equal(await ask(dial(port), 'x'), 'virtual:x');
+});
+
+test('the listener that takes a redirected connection looks at its first bytes itself', async () => {
+  const bench = new Redirected();
+  const inspector = { name: 'http', typeUrl: HTTP_INSPECTOR, config: {} };
+  const port = await bench.set(listener({ ...VIRTUAL, listenerFilters: [inspector] }));
+  const address = { kind: 'socket', host: '0.0.0.0', port: 80 } as const;
+  const filterChains = [rawChain('http', { applicationProtocols: ['http/1.1'] })];
+  await bench.set(listener({ name: 'any', address, bindToPort: false, listenerFilters: [inspector], filterChains }));
+  bench.going = { address: '10.0.0.1', port: 80 };
+  assert.equal(await ask(dial(port), 'GET / HTTP/1.1\r\n\r\n'), 'http:GET / HTTP/1.1\r\n\r\n');
+});
+
+test('the original_dst filter restores the destination and hands nothing over', async () => {
+  const bench = new Redirected();
+  const typeUrl = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
+  const filterChains = [rawChain('other'), rawChain('of-port', { destinationPort: 80 })];
+  const port = await bench.set(listener({ listenerFilters: [{ name: 'o', typeUrl, config: {} }], filterChains }));
+  await bench.add('any', '0.0.0.0', 80);
+  bench.going = { address: '10.0.0.1', port: 80 };
+  assert.equal(await ask(dial(port), 'x'), 'of-port:x');
+});
+
+test('a listener fails with the reason where the kernel cannot be asked', async () => {
+  const bench = new Bench({
+    originalDestinations: () => {
+      throw new ProxyError('native-missing', 'the package koffi cannot be loaded');
+    },
+  });
+  assert.equal(await bench.failure(listener(VIRTUAL)), 'the package koffi cannot be loaded');
 });

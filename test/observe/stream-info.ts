@@ -30,6 +30,8 @@ const LISTENER: Listener = {
   additionalAddresses: [],
   bindToPort: true,
   useOriginalDst: false,
+  transparent: false,
+  freebind: false,
   statPrefix: undefined,
   filterChains: [CHAIN],
   defaultFilterChain: undefined,

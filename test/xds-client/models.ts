@@ -219,6 +219,8 @@ export function listener(name: string, chains: readonly FilterChain[], changes: 
     additionalAddresses: [],
     bindToPort: true,
     useOriginalDst: false,
+    transparent: false,
+    freebind: false,
     statPrefix: undefined,
     filterChains: chains,
     defaultFilterChain: undefined,

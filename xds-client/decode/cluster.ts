@@ -161,11 +161,6 @@ function decodeOriginalDst(cluster: MessageObject, ctx: DecodeContext): Cluster[
   }
   const useHeader = flag(config, 'use_http_header');
   const header = text(config, 'http_header_name').toLowerCase() || ORIGINAL_DST_HEADER;
-  if (!useHeader) {
-    const reason =
-      'ORIGINAL_DST without use_http_header: connections are not redirected yet, so none has a destination';
-    ctx.ignore(`${CLUSTER}.Cluster.type`, reason, 'type');
-  }
   return {
     kind: 'original-dst',
     useHeader: useHeader ? header : undefined,

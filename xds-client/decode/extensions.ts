@@ -22,7 +22,7 @@ import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
 import { ALLOW_LISTED_ROUTES, PREVIOUS_ROUTES, SAFE_CROSS_SCHEME } from './internal-redirect.ts';
-import { HTTP_INSPECTOR, TLS_INSPECTOR } from './listener.ts';
+import { HTTP_INSPECTOR, ORIGINAL_DST, TLS_INSPECTOR } from './listener.ts';
 import { LEAST_REQUEST, NO_HASHING, NOT_PROVIDED, RANDOM, ROUND_ROBIN, WRR_LOCALITY } from './load-balancing.ts';
 import { PREVIOUS_HOSTS, PREVIOUS_PRIORITIES } from './retry-policy.ts';
 import { URI_TEMPLATE } from './route-match.ts';
@@ -111,11 +111,7 @@ export const EXTENSIONS: ExtensionTable = {
   'listener-filter': [
     TLS_INSPECTOR,
     HTTP_INSPECTOR,
-    ignored(
-      'envoy.filters.listener.original_dst',
-      `${LISTENER}.original_dst.v3.OriginalDst`,
-      'connections are not redirected yet: the address connected to is the destination',
-    ),
+    ORIGINAL_DST,
     refused(
       'envoy.filters.listener.proxy_protocol',
       `${LISTENER}.proxy_protocol.v3.ProxyProtocol`,

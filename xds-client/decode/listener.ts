@@ -48,12 +48,13 @@ support(`${LISTENER}.Listener`, {
     'access_log',
     'tcp_backlog_size',
     'bind_to_port',
+    'use_original_dst',
+    'transparent',
+    'freebind',
   ],
   ignored: {
     drain_type: 'listeners drain whenever the proxy does',
-    use_original_dst: 'connections are not redirected yet',
     metadata: "nothing reads a listener's metadata",
-    freebind: 'the address has to exist',
     socket_options: 'Node sets no socket options of its own choice',
     tcp_fast_open_queue_length: 'TCP Fast Open is not set',
     connection_balance_config: 'the kernel spreads connections over the workers',
@@ -65,7 +66,6 @@ support(`${LISTENER}.Listener`, {
   },
   refused: {
     filter_chain_matcher: 'the generic matching tree is not built; use filter_chain_match',
-    transparent: 'transparent interception is not built',
     udp_listener_config: 'UDP is not built',
     api_listener: 'API listeners are of use to embedded clients alone',
     internal_listener: 'internal listeners are not built',
@@ -101,6 +101,7 @@ support('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', {
   },
 });
 support('envoy.extensions.filters.listener.http_inspector.v3.HttpInspector', { acts: [] });
+support('envoy.extensions.filters.listener.original_dst.v3.OriginalDst', { acts: [] });
 
 export const TLS_INSPECTOR: Extension<ExtensionResults['listener-filter']> = {
   name: 'envoy.filters.listener.tls_inspector',
@@ -111,6 +112,12 @@ export const TLS_INSPECTOR: Extension<ExtensionResults['listener-filter']> = {
 export const HTTP_INSPECTOR: Extension<ExtensionResults['listener-filter']> = {
   name: 'envoy.filters.listener.http_inspector',
   type: 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
+  decode: () => ({}),
+};
+
+export const ORIGINAL_DST: Extension<ExtensionResults['listener-filter']> = {
+  name: 'envoy.filters.listener.original_dst',
+  type: 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
   decode: () => ({}),
 };
 
@@ -225,6 +232,8 @@ export function decodeListener(listener: MessageObject, ctx: DecodeContext): Lis
     ),
     bindToPort: decodeBindToPort(listener),
     useOriginalDst: wrappedFlag(listener, 'use_original_dst') ?? false,
+    transparent: wrappedFlag(listener, 'transparent') ?? false,
+    freebind: wrappedFlag(listener, 'freebind') ?? false,
     statPrefix: textOrNone(listener, 'stat_prefix'),
     filterChains,
     defaultFilterChain,

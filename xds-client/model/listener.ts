@@ -50,6 +50,10 @@ export interface Listener {
   readonly additionalAddresses: readonly Address[];
   readonly bindToPort: boolean;
   readonly useOriginalDst: boolean;
+  /** The listening socket takes connections to addresses that are not this machine's, as TPROXY sends them. */
+  readonly transparent: boolean;
+  /** Binds an address that no interface has yet. */
+  readonly freebind: boolean;
   readonly statPrefix: string | undefined;
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain: FilterChain | undefined;
