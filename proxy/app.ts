@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Worker } from 'node:worker_threads';
+import { systemCertificateClock } from '../certs/clock.ts';
 import type { ConfigChange } from '../xds-client/changes.ts';
 import { systemClock } from '../xds-client/clock.ts';
 import { Configuration } from '../xds-client/configuration.ts';
@@ -32,6 +33,7 @@ import { AccessLogWriter } from './observe/access-log/writer.ts';
 import { FILESYSTEM_STATS } from './observe/stats/families.ts';
 import { MainStats } from './observe/stats/main-stats.ts';
 import { TraceExporter } from './observe/tracing/exporter.ts';
+import { CertificateAges } from './secrets/certificate-ages.ts';
 import type { IdentityKeeper } from './secrets/identity-keeper.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
@@ -85,6 +87,7 @@ export class App {
   private readonly health: ClusterHealth;
   /** What the main thread's own connections to endpoints need. */
   private readonly tlsMaterial = new SecretTable();
+  private readonly ages: CertificateAges;
   /** Where Tollway is its own agent. */
   private readonly identity: IdentityKeeper | undefined;
   private readonly exporter: TraceExporter;
@@ -159,7 +162,14 @@ export class App {
       onFailure: (cluster, error) =>
         log.component('dns').warning({ cluster }, `cluster "${cluster}": ${errorMessage(error)}`),
     });
+    this.ages = new CertificateAges({
+      clock: systemCertificateClock,
+      stats: this.stats,
+      log: log.component('secret'),
+      isOwn: (chain) => this.identity?.watches(chain) === true,
+    });
     this.secrets = wireTlsMaterial({
+      ages: this.ages,
       broadcast: (message) => this.pool.broadcast(message),
       own: this.tlsMaterial,
       stats: this.stats,
@@ -293,6 +303,7 @@ export class App {
   async stop(): Promise<void> {
     this.configuration.stop();
     this.identity?.close();
+    this.ages.close();
     this.health.close();
     this.pool.broadcast({ type: 'stop' });
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -348,6 +359,7 @@ export class App {
     releaseTlsMaterial(changes, this.secrets, {
       broadcast: (message) => this.pool.broadcast(message),
       own: this.tlsMaterial,
+      ages: this.ages,
       configuration: () => this.configuration,
       served: () => this.board.allServed(),
     });

@@ -8,6 +8,7 @@ import { listenerStatPrefix } from './listener/stats.ts';
 import type { ComponentLog } from './log.ts';
 import type { ToWorker } from './messages.ts';
 import type { MainStats } from './observe/stats/main-stats.ts';
+import type { CertificateAges } from './secrets/certificate-ages.ts';
 import type { Problem } from './secrets/material.ts';
 import { SecretManager } from './secrets/secret-manager.ts';
 import type { SecretTable } from './tls/secret-table.ts';
@@ -18,17 +19,26 @@ export interface TlsMaterialOptions {
   readonly own: SecretTable;
   readonly stats: MainStats;
   readonly log: ComponentLog;
+  readonly ages: CertificateAges;
   /** Asked when there is something to say to it, which is after it was made. */
   readonly configuration: () => Configuration;
 }
 
-export function wireTlsMaterial({ broadcast, own, stats, log, configuration }: TlsMaterialOptions): SecretManager {
+export function wireTlsMaterial({
+  broadcast,
+  own,
+  stats,
+  log,
+  ages,
+  configuration,
+}: TlsMaterialOptions): SecretManager {
   return new SecretManager({
     stats,
     statPrefix: prefixOf,
     onUnused: (name) => stats.text(`sds.${name}.version_text`, undefined),
     onMaterial: (key, payload) => {
       own.set(key, payload);
+      ages.set(key, payload);
       broadcast({ type: 'secret', key, json: JSON.stringify(payload) });
       configuration().secretReady(key);
     },
@@ -43,9 +53,10 @@ export function releaseTlsMaterial(
   {
     broadcast,
     own,
+    ages,
     configuration,
     served,
-  }: Pick<TlsMaterialOptions, 'broadcast' | 'own' | 'configuration'> & {
+  }: Pick<TlsMaterialOptions, 'broadcast' | 'own' | 'ages' | 'configuration'> & {
     /** Listeners that serve, though the configuration has others in their place by now. */
     readonly served: () => Iterable<Listener>;
   },
@@ -56,6 +67,7 @@ export function releaseTlsMaterial(
   configuration().secretsReleased(gone);
   for (const key of gone) {
     own.delete(key);
+    ages.delete(key);
     broadcast({ type: 'secret-removed', key });
   }
 }

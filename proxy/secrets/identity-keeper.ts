@@ -20,6 +20,7 @@ import { RESOURCE_TYPES } from '../../xds-client/resource-types.ts';
 import type { SecretSupply, SupplyListener } from '../../xds-client/supplied-source.ts';
 import type { ComponentLog } from '../log.ts';
 import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
+import { logAge } from './ageing.ts';
 import { identitySecret, isFileName, type SecretNames } from './identity-secrets.ts';
 import { IDENTITY, IDENTITY_STATS, STAGE_STAT } from './identity-stats.ts';
 
@@ -122,6 +123,11 @@ export class IdentityKeeper implements IdentityListener, SecretSupply {
     return String(this.#version);
   }
 
+  /** The chain is ours, and its age is told of here. */
+  watches(chain: string): boolean {
+    return this.#identity?.certificates.some(({ material }) => material.chain === chain) === true;
+  }
+
   /** The configured two, for the connection to the control plane. */
   ownSecrets(): readonly Secret[] {
     const { certificate, trust } = this.#options.secrets;
@@ -139,12 +145,7 @@ export class IdentityKeeper implements IdentityListener, SecretSupply {
 
   #aged(stage: LifeStage, certificate: IdentityCertificate): void {
     this.#stats.inc(STAGE_STAT[stage]);
-    const { log } = this.#options;
-    const name = nameOf(certificate);
-    const end = endOf(certificate);
-    if (stage === 'expired') log.critical({}, `${name} has expired at ${end}: others will refuse it`);
-    else if (stage === 'nine-tenths') log.error({}, `${name} has a tenth of its life left, until ${end}`);
-    else log.warning({}, `${name} has a quarter of its life left, until ${end}`);
+    logAge(this.#options.log, stage, nameOf(certificate), certificate.validity.notAfter);
   }
 
   #state(): string {

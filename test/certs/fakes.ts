@@ -7,6 +7,7 @@ import type {
   IdentityListener,
   IdentityProblem,
 } from '../../certs/source/contract.ts';
+import type { ComponentLog } from '../../proxy/log.ts';
 
 interface Timer {
   readonly at: number;
@@ -108,4 +109,20 @@ export class Heard implements IdentityListener {
   problem(problem: IdentityProblem): void {
     this.problems.push(problem);
   }
+}
+
+/** A log that is read: `warning: the message`. */
+export function heardLog(): { readonly log: ComponentLog; readonly lines: string[] } {
+  const lines: string[] = [];
+  const write = (level: string) => (_fields: object, message: string) => void lines.push(`${level}: ${message}`);
+  const log: ComponentLog = {
+    enabled: () => true,
+    trace: write('trace'),
+    debug: write('debug'),
+    info: write('info'),
+    warning: write('warning'),
+    error: write('error'),
+    critical: write('critical'),
+  };
+  return { log, lines };
 }

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Identity, IdentityListener, IdentitySource } from '../../certs/source/contract.ts';
 import { DevCa } from '../../certs/source/dev-ca.ts';
-import type { ComponentLog } from '../../proxy/log.ts';
 import { MainStats } from '../../proxy/observe/stats/main-stats.ts';
 import { IdentityKeeper } from '../../proxy/secrets/identity-keeper.ts';
-import { certificateOf, FakeCertificateClock } from '../certs/fakes.ts';
+import { certificateOf, FakeCertificateClock, heardLog } from '../certs/fakes.ts';
 
 class HeldSource implements IdentitySource {
   listener: IdentityListener | undefined;
@@ -24,17 +23,7 @@ function started() {
   const source = new HeldSource();
   const clock = new FakeCertificateClock(0);
   const stats = new MainStats();
-  const lines: string[] = [];
-  const write = (level: string) => (_fields: object, message: string) => void lines.push(`${level}: ${message}`);
-  const log: ComponentLog = {
-    enabled: () => true,
-    trace: write('trace'),
-    debug: write('debug'),
-    info: write('info'),
-    warning: write('warning'),
-    error: write('error'),
-    critical: write('critical'),
-  };
+  const { log, lines } = heardLog();
   const secrets = { cluster: 'sds-grpc', certificate: 'default', trust: 'ROOTCA' };
   const keeper = new IdentityKeeper({ source, clock, secrets, manyNames: false, stats, log });
   const told: string[] = [];
