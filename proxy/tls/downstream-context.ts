@@ -136,6 +136,7 @@ export class DownstreamContext implements DownstreamTlsContext {
     const terms = new HandshakeTerms({
       handshake,
       ownEndsAt: handshake.shown?.endsAt,
+      first: false,
       current: () => this.#assembly.current(),
       expectedSan: undefined,
       certificateRequired: this.#config.requireClientCertificate,

@@ -10,6 +10,8 @@ export interface TermsOptions {
   readonly ownEndsAt: number | undefined;
   /** What new handshakes take. */
   readonly current: () => Assembled | undefined;
+  /** As `LifeTerms.first`. */
+  readonly first: boolean;
   readonly expectedSan: string | undefined;
   readonly certificateRequired: boolean;
   /** Milliseconds since the epoch. */
@@ -18,12 +20,14 @@ export interface TermsOptions {
 
 export class HandshakeTerms implements LifeTerms {
   readonly expiresAt: number;
+  readonly first: boolean;
   readonly #options: TermsOptions;
   /** What the peer was last let in by. */
   #judged: Assembled;
 
   constructor(options: TermsOptions) {
     this.#options = options;
+    this.first = options.first;
     const { handshake, ownEndsAt, now } = options;
     const { assembled, certificate } = handshake;
     this.#judged = assembled;

@@ -29,6 +29,8 @@ export interface Mortal {
 export interface LifeTerms {
   /** Milliseconds since the epoch: the first of both sides' certificates to end. `Infinity`: none counts. */
   readonly expiresAt: number;
+  /** We send the requests: ours is the first side to end, so that none crosses the other side's end on its way. */
+  readonly first: boolean;
   /** Whether the newest trust lets the peer in. Cheap while trust does not change. */
   trusted(): boolean;
 }
@@ -50,7 +52,10 @@ export interface LivesEnvironment {
   readonly later?: (next: () => void) => void;
 }
 
-/** At most so long before the first certificate ends, connections are told to end; at least half of it. */
+/**
+ * At most so long before the first certificate ends, connections are told to end: those towards endpoints in the first
+ * quarter of it, those of downstreams in the second.
+ */
 export const MARGIN_KEY = 'tollway.certificates.drain_before_expiry_ms';
 const MARGIN_MS = 20_000;
 /** No more than this share of what was left when the connection was opened: certificates may live for seconds. */
@@ -162,7 +167,8 @@ export class Life implements TimerTarget {
     const left = terms.expiresAt - wallClock();
     const margin = Math.min(number(MARGIN_KEY) ?? MARGIN_MS, left * MARGIN_SHARE);
     // Spread: thousands of connections were opened with one certificate.
-    const ahead = left === Number.POSITIVE_INFINITY || !mortal.retires ? 0 : margin * (0.5 + random() / 2);
+    const share = (terms.first ? 0.75 : 0.5) + random() / 4;
+    const ahead = left === Number.POSITIVE_INFINITY || !mortal.retires ? 0 : margin * share;
     this.#endsAt = terms.expiresAt - ahead;
     this.time();
   }

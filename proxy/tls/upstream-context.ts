@@ -117,6 +117,7 @@ export class UpstreamContext implements UpstreamTlsContext {
     const terms = new HandshakeTerms({
       handshake,
       ownEndsAt: handshake.assembled.certificates[0]?.endsAt,
+      first: true,
       current: () => this.#assembly.current(),
       expectedSan,
       certificateRequired: handshake.assembled.validator.validates,

@@ -10,7 +10,8 @@ export const CLUSTER = `${TYPE}/envoy.config.cluster.v3.Cluster`;
 /** Waits without limit, as istiod's clients do. */
 export const FROM_ADS = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
 
-const GRPC = {
+/** Of a cluster that speaks HTTP/2. */
+export const GRPC = {
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
       '@type': `${TYPE}/envoy.extensions.upstreams.http.v3.HttpProtocolOptions`,
@@ -40,8 +41,8 @@ export function sds(name: string, from: object = FROM_ADS): object {
   return { name, sds_config: from };
 }
 
-/** A chain that terminates TLS as `common` says and sends every request to the cluster. */
-export function httpsListener(name: string, common: object, cluster: string): object {
+/** A chain that terminates TLS as `common` says and sends every request to the cluster. `manager`: more of the connection manager. */
+export function httpsListener(name: string, common: object, cluster: string, manager: object = {}): object {
   return {
     name,
     // Each its own statistics: all listen on port 0.
@@ -63,6 +64,7 @@ export function httpsListener(name: string, common: object, cluster: string): ob
             typed_config: {
               '@type': `${TYPE}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
               stat_prefix: name,
+              ...manager,
               route_config: {
                 virtual_hosts: [
                   {

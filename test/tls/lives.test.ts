@@ -69,9 +69,10 @@ class World {
   }
 
   /** A connection whose first certificate ends in `ttl`. */
-  connect(ttl: number, more: { retires?: boolean; trusted?: () => boolean } = {}): Connection {
+  connect(ttl: number, more: { retires?: boolean; first?: boolean; trusted?: () => boolean } = {}): Connection {
     const connection = new Connection(more.retires ?? true);
-    const terms: LifeTerms = { expiresAt: this.wall + ttl, trusted: more.trusted ?? (() => true) };
+    const { first = true, trusted = () => true } = more;
+    const terms: LifeTerms = { expiresAt: this.wall + ttl, first, trusted };
     connection.life = this.lives.admit(connection, terms);
     connection.at = () => this.#now;
     return connection;
@@ -117,7 +118,7 @@ test('a connection is told to end before its certificates do, and cut off a grac
   const world = new World();
   const early = world.connect(3_600_000);
   world.random = 0;
-  const late = world.connect(3_600_000);
+  const late = world.connect(3_600_000, { first: false });
   world.until(3_579_999);
   happened(early);
   world.until(3_589_000);
@@ -132,6 +133,17 @@ test('a connection is told to end before its certificates do, and cut off a grac
   assert.deepEqual(world.told.slice(0, 1), [
     'a connection ends: a certificate that it was opened with has no time left',
   ]);
+});
+
+test('the side that sends requests ends first', () => {
+  const world = new World();
+  world.random = 0;
+  const upstream = world.connect(3_600_000);
+  world.random = 1;
+  const downstream = world.connect(3_600_000, { first: false });
+  world.until(3_586_000);
+  happened(upstream, ['retire', 'expired', 3_585_000]);
+  happened(downstream, ['retire', 'expired', 3_585_000]);
 });
 
 test('of a short life a fifth is left to end', () => {
