@@ -16,8 +16,8 @@ const LENGTH = Number(env.TOLLWAY_STREAM_MIB ?? 96) * MIB;
 /** Of resident memory above what the idle proxy has: while the reader reads nothing, and ever. */
 const WHILE_STALLED = 64 * MIB;
 const EVER = 96 * MIB;
-/** Sent and not read by anybody: the windows and buffers of three processes and their kernel. */
-const UNREAD = 32 * MIB;
+/** Sent and not read by anybody: the windows of three processes, and what the kernel gives two connections of its own accord. */
+const UNREAD = 12 * MIB + 2 * (kernelMost('tcp_rmem') + kernelMost('tcp_wmem'));
 
 const TYPE = 'type.googleapis.com/envoy.extensions';
 const ca = new DevCa({ now: Date.now, trustDomain: 'td' });
@@ -83,6 +83,15 @@ function listener(name: string, clusters: readonly string[], socket: object, fil
     http_filters: [...filters, { name: 'router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
   };
   return { name, address: address(0), filter_chains: [{ filters: [{ name: 'http', typed_config }], ...socket }] };
+}
+
+/** The most bytes that the kernel buffers of one side of a connection; where it does not say, what Linux has by default. */
+function kernelMost(name: 'tcp_rmem' | 'tcp_wmem'): number {
+  try {
+    return Number(readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim().split(/\s+/)[2]);
+  } catch {
+    return 6 * MIB;
+  }
 }
 
 /** Resident bytes. */
