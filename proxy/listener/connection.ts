@@ -228,8 +228,10 @@ export class Connection implements TimerTarget, Mortal {
     chain.connections.add(this);
     stats.opened();
     this.#serverName = hello === undefined || hello.serverName === '' ? undefined : hello.serverName;
-    if (chain.tls === undefined) this.#filter(chain, undefined);
-    else this.#secure(chain, chain.tls, hello);
+    if (chain.tls === undefined) {
+      stats.block.inc(hello === undefined ? LISTENER.DOWNSTREAM_CX_PLAINTEXT : LISTENER.DOWNSTREAM_CX_TLS);
+      this.#filter(chain, undefined);
+    } else this.#secure(chain, chain.tls, hello);
   }
 
   #secure(chain: Chain, tls: ChainTls, hello: ClientHello | undefined): void {
@@ -283,6 +285,8 @@ export class Connection implements TimerTarget, Mortal {
     }
     const info = tls.context.info(socket);
     tls.stats.handshake(socket, info);
+    const { block } = this.#generation.stats;
+    block.inc(info.peerValidated ? LISTENER.DOWNSTREAM_CX_MTLS : LISTENER.DOWNSTREAM_CX_TLS);
     this.#serverName ??= info.serverName;
     this.#filter(chain, info);
     // Last: how it ends depends on who has it.

@@ -6,8 +6,12 @@ import { family, indices } from '../observe/stats/families.ts';
 
 const COUNTERS = [
   'downstream_cx_destroy',
+  // Tollway's own, where one port takes both: peers that proved who they are; TLS without that, or passed through; neither
+  'downstream_cx_mtls',
   'downstream_cx_overflow',
   'downstream_cx_overload_reject',
+  'downstream_cx_plaintext',
+  'downstream_cx_tls',
   'downstream_cx_total',
   'downstream_cx_transport_socket_connect_timeout',
   'downstream_global_cx_overflow',
