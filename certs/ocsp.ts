@@ -2,12 +2,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { bytesOf, children, decode, encode, integer, type Node, oidOf } from './der.ts';
 import { extensionValue } from './names.ts';
-
-export interface Staple {
-  readonly der: Buffer;
-  /** Milliseconds since the epoch; `undefined`: newer word is to be had at any time, and so this one is never valid. */
-  readonly nextUpdate: number | undefined;
-}
+import type { Staple } from './staple.ts';
 
 const BASIC_RESPONSE = '1.3.6.1.5.5.7.48.1.1';
 const TLS_FEATURES = '1.3.6.1.5.5.7.1.24';
@@ -43,11 +38,6 @@ export function readStaple(der: Buffer, certificate: X509Certificate): Staple {
     throw new Error('the OCSP response is for another certificate');
   }
   return { der, nextUpdate: timeOf(nextUpdate) };
-}
-
-/** `now`: milliseconds since the epoch. */
-export function isValid({ nextUpdate }: Staple, now: number): boolean {
-  return nextUpdate !== undefined && nextUpdate > now;
 }
 
 /** RFC 7633: whoever asks for a staple must get one. */

@@ -1,7 +1,7 @@
 /** Is this material fit for use? Reasons never hold content: they end in logs and in NACKs. */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import type { CertificateMaterial, TrustMaterial } from './material.ts';
-import { mustStaple, readStaple } from './ocsp.ts';
+import { mustStaple, readStaple } from './staple.ts';
 import { buildSecureContext, parseCertificates } from './tls-context.ts';
 
 /** Why a chain and key cannot be used, `undefined` when they can. An expired certificate is usable: the other side decides. */

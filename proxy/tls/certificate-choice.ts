@@ -3,7 +3,7 @@
  * it asks for. Envoy's rules.
  */
 import type { SecureContext, Server } from 'node:tls';
-import { isValid, type Staple } from '../../certs/ocsp.ts';
+import { isValid, type Staple } from '../../certs/staple.ts';
 import type { OcspStaplePolicy } from '../../xds-client/model/tls.ts';
 import { verifiesEcdsa, wantsStaple } from './client-capabilities.ts';
 import type { ClientHello } from './contract.ts';

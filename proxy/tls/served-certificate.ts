@@ -2,7 +2,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { SecureContext, Server } from 'node:tls';
 import type { CertificateMaterial } from '../../certs/material.ts';
-import { mustStaple, readStaple } from '../../certs/ocsp.ts';
+import { mustStaple, readStaple } from '../../certs/staple.ts';
 import { parseCertificates } from '../../certs/tls-context.ts';
 import type { ServedCertificate } from './certificate-choice.ts';
 import { localIdentity } from './peer.ts';

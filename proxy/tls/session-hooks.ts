@@ -4,7 +4,7 @@
  */
 import { createServer, type Server } from 'node:tls';
 import type { CertificateMaterial } from '../../certs/material.ts';
-import { isValid, type Staple } from '../../certs/ocsp.ts';
+import { isValid, type Staple } from '../../certs/staple.ts';
 
 export interface HookWishes {
   readonly staple: Staple | undefined;
