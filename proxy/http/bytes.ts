@@ -11,6 +11,8 @@ import { type Slab, SlabPool } from './slab.ts';
 const READ_SLAB_BYTES = 256 * 1024;
 /** Slabs kept for the next reader. */
 const MAX_IDLE = 64;
+/** Slabs in use (64 MiB), beyond which nobody gets another of his own, and relays copy. */
+const MAX_OUT = 256;
 
 const shared = new Set<ArrayBufferLike>();
 const slabs = new Map<ArrayBufferLike, Slab>();
@@ -28,6 +30,11 @@ export const readSlabs = new SlabPool(
     slabs.delete(slab.buffer.buffer);
   },
 );
+
+/** So many slabs are in use that no more should be. */
+export function slabsAreScarce(): boolean {
+  return readSlabs.out >= MAX_OUT;
+}
 
 /** A buffer of `size` bytes that is read into again and again. */
 export function sharedReads(size: number): Buffer {

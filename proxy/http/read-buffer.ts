@@ -5,7 +5,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { OnReadOpts } from 'node:net';
-import { readSlabs, sharedReads } from './bytes.ts';
+import { readSlabs, sharedReads, slabsAreScarce } from './bytes.ts';
 import type { Slab } from './slab.ts';
 
 const SHARED_BYTES = 64 * 1024;
@@ -58,7 +58,7 @@ export function readInto(onBytes: (bytes: Buffer) => void, overwritten: () => vo
         if (closed) return true;
         few = length < FEW ? few + 1 : 0;
         if (from === undefined) {
-          if (length >= MANY) slab = readSlabs.take();
+          if (length >= MANY && !slabsAreScarce()) slab = readSlabs.take();
         } else if (slab !== undefined && (from.loans > 0 || few >= FEW_READS)) {
           from.leave();
           slab = few >= FEW_READS ? undefined : readSlabs.take();

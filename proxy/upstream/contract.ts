@@ -70,9 +70,14 @@ export interface TcpPoolCallbacks {
   onFailure(reason: ResetReason, host: Host | undefined, details: string | undefined): void;
 }
 
-/** A raw upstream connection for L4. The owner takes over its socket events. */
+/** A raw upstream connection for L4. The owner takes over its socket events, but for `data`. */
 export interface UpstreamTcpConnection {
   readonly socket: Socket;
+  /**
+   * Who is given what comes, by the rule of ../http/bytes.ts; set in `onReady` before it returns. What it throws ends this
+   * connection alone.
+   */
+  onBytes: (bytes: Buffer) => void;
   readonly localAddress: string | undefined;
   readonly tls: TlsInfo | undefined;
   /** Why we cut it off under its owner; there before the socket's `close`. */

@@ -1,6 +1,8 @@
 /** Raw connections to one endpoint: one for each wish, handed over when it is connected. */
 import type { Socket } from 'node:net';
 import { ClusterStat } from '../cluster/stats.ts';
+import { internalFault } from '../http/internal-fault.ts';
+import { type Reads, readInto } from '../http/read-buffer.ts';
 import type { ResetReason } from '../http/stream.ts';
 import { type ConnectFailure, PooledConnection } from './connection.ts';
 import type { Host, PoolHandle, TcpPoolCallbacks, UpstreamTcpConnection } from './contract.ts';
@@ -13,11 +15,18 @@ class TcpConnection extends PooledConnection implements PoolableConnection, Upst
   listed = false;
   override readonly retires = false;
   declare readonly socket: Socket;
+  onBytes: (bytes: Buffer) => void = nobody;
   private readonly owner: TcpPool;
+  private readonly reads: Reads;
   private taken = false;
 
   constructor(owner: TcpPool) {
-    super(owner.context, true);
+    const reads = readInto(
+      (bytes) => this.read(bytes),
+      () => this.close(),
+    );
+    super(owner.context, true, reads.onread);
+    this.reads = reads;
     this.owner = owner;
   }
 
@@ -29,7 +38,11 @@ class TcpConnection extends PooledConnection implements PoolableConnection, Upst
     this.taken = true;
     this.activeStreams = 1;
     wish.done = true;
-    wish.callbacks.onReady(this, this.context.host);
+    try {
+      wish.callbacks.onReady(this, this.context.host);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   protected override onReady(): void {
@@ -40,9 +53,27 @@ class TcpConnection extends PooledConnection implements PoolableConnection, Upst
   }
 
   protected override onGone(failure: ConnectFailure | undefined): void {
+    this.reads.close();
     this.owner.onClosed(this, failure);
   }
+
+  private read(bytes: Buffer): void {
+    if (this.closed) return;
+    try {
+      this.onBytes(bytes);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Whoever has it threw: it is given up alone. */
+  private fail(error: unknown): void {
+    internalFault('a raw connection', error);
+    this.close();
+  }
 }
+
+function nobody(): void {}
 
 class TcpWish extends Wish<TcpConnection> {
   readonly callbacks: TcpPoolCallbacks;

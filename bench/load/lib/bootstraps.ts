@@ -11,6 +11,8 @@ export interface HttpProxyWish {
   readonly tlsOut?: boolean;
   /** HTTP/2 on both sides: by prior knowledge, or by ALPN where there is TLS. */
   readonly http2?: boolean;
+  /** Bytes are relayed by tcp_proxy, whatever they mean. */
+  readonly tcp?: boolean;
   /** Access log to a file, statistics, and this percentage of traces. */
   readonly telemetry?: { readonly logPath: string; readonly tracePercent: number; readonly collectorPort: number };
   readonly extraClusters?: readonly object[];
@@ -28,7 +30,7 @@ export function httpProxy(stage: Stage, wish: HttpProxyWish): object {
           address: socket(wish.port),
           filter_chains: [
             {
-              filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager(wish) }],
+              filters: [wish.tcp === true ? TCP_PROXY : httpManager(wish)],
               ...(wish.tlsIn === true ? { transport_socket: downstreamTls(stage, wish) } : {}),
             },
           ],
@@ -56,6 +58,19 @@ const HTTP2_OPTIONS = {
     explicit_http_config: { http2_protocol_options: {} },
   },
 };
+
+const TCP_PROXY = {
+  name: 'envoy.filters.network.tcp_proxy',
+  typed_config: {
+    '@type': type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
+    stat_prefix: 'ingress',
+    cluster: 'upstream',
+  },
+};
+
+function httpManager(wish: HttpProxyWish): object {
+  return { name: 'envoy.filters.network.http_connection_manager', typed_config: manager(wish) };
+}
 
 function manager(wish: HttpProxyWish): object {
   const { telemetry } = wish;

@@ -37,6 +37,10 @@ export interface LoadWish {
   readonly tls?: Tls;
   readonly method?: 'GET' | 'POST';
   readonly body?: string;
+  /** A body from a file. */
+  readonly bodyPath?: string;
+  /** A connection a request. */
+  readonly close?: boolean;
   /** HTTP/2 with that many streams a connection; `grpc`: calls, or messages on streams that stay, instead of plain requests. */
   readonly http2?: { readonly streams: number; readonly grpc?: GrpcLoad['kind'] };
   /** A connection a request: with a handshake of its own, or the session of the one before. */
@@ -47,7 +51,9 @@ export interface LoadWish {
 export async function load(wish: LoadWish): Promise<LoadResult> {
   if (wish.handshakes !== undefined) return handshakes(wish);
   if (wish.http2 !== undefined) return wish.http2.grpc === undefined ? h2load(wish) : grpc(wish);
-  return wish.tls === undefined && wish.rate === undefined && wish.body === undefined ? wrk(wish) : oha(wish);
+  return wish.tls === undefined && wish.rate === undefined && wish.body === undefined && wish.bodyPath === undefined
+    ? wrk(wish)
+    : oha(wish);
 }
 
 async function wrk(wish: LoadWish): Promise<LoadResult> {
@@ -59,6 +65,7 @@ async function wrk(wish: LoadWish): Promise<LoadResult> {
     '-d',
     `${wish.seconds}s`,
     '--latency',
+    ...(wish.close === true ? ['-H', 'Connection: close'] : []),
     wish.url,
   ]);
   const requests = Number(/(\d+) requests in/.exec(text)?.[1] ?? Number.NaN);
@@ -138,6 +145,7 @@ async function oha(wish: LoadWish): Promise<LoadResult> {
   if (wish.tls !== undefined) args.push('--cacert', wish.tls.ca, '--cert', wish.tls.cert, '--key', wish.tls.key);
   if (wish.method !== undefined) args.push('-m', wish.method);
   if (wish.body !== undefined) args.push('-d', wish.body);
+  if (wish.bodyPath !== undefined) args.push('-D', wish.bodyPath);
   const text = await output(OHA, [...args, wish.url]);
   const result = JSON.parse(text) as OhaJson;
   const statuses = Object.entries(result.statusCodeDistribution);
@@ -149,6 +157,7 @@ async function oha(wish: LoadWish): Promise<LoadResult> {
   return {
     requests,
     failed: bad + errors.reduce((sum, [, count]) => sum + count, 0),
+    ...(errors[0] === undefined ? {} : { why: errors[0][0] }),
     perSecond: result.summary.requestsPerSec,
     p50: at('p50'),
     p90: at('p90'),

@@ -44,7 +44,8 @@ export class HalfOfEnvoy {
   }
 }
 
-export interface Saturation extends Pick<LoadWish, 'connections' | 'http2' | 'handshakes'> {
+export interface Saturation
+  extends Pick<LoadWish, 'connections' | 'http2' | 'handshakes' | 'method' | 'bodyPath' | 'close'> {
   readonly path: string;
   /** Requests a second at which latency is measured; without it, it is not. */
   readonly rate?: number | HalfOfEnvoy;
@@ -55,7 +56,7 @@ export async function saturate(
   peer: PeerName,
   stage: Stage,
   wish: WishWithoutPorts,
-  { connections, path, rate, http2, handshakes }: Saturation,
+  { path, rate, ...shape }: Saturation,
   quick: boolean,
 ): Promise<Session> {
   const ports = await wishWithPorts(stage, wish);
@@ -63,9 +64,7 @@ export async function saturate(
   const scheme = wish.tlsIn === true ? 'https' : 'http';
   const base = {
     url: `${scheme}://localhost:${ports.port}${path}`,
-    connections,
-    ...(http2 === undefined ? {} : { http2 }),
-    ...(handshakes === undefined ? {} : { handshakes }),
+    ...shape,
     ...(wish.tlsIn === true ? { tls: stage.certs } : {}),
   };
   return warm(peer, base, quick, {

@@ -34,6 +34,7 @@ const LABELS: { readonly [figure: string]: string } = {
   rssMb: 'resident MB',
   emptyRssMb: 'resident MB, empty',
   grownMb: 'grown by MB',
+  idleMb: 'MB of idle connections',
   emptyReadyMs: 'ready after ms, empty',
   fullReadyMs: 'ready after ms, full',
   addedP90Ms: 'added p90 ms',

@@ -29,7 +29,7 @@ export class TcpStream implements ClientStream, TcpPoolCallbacks {
   onReady(connection: UpstreamTcpConnection, host: Host): void {
     const { socket, localAddress, tls } = connection;
     this.connection = connection;
-    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    connection.onBytes = (chunk) => this.onData(chunk);
     socket.on('end', () => this.onEnd());
     socket.on('drain', () => this.attempt.onDrain());
     socket.on('close', () => this.onClose());

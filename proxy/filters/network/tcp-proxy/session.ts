@@ -4,6 +4,8 @@ import { performance } from 'node:perf_hooks';
 import { ClusterStat } from '../../../cluster/stats.ts';
 import type { ConnectionInfo } from '../../../http/connection-info.ts';
 import { HeaderMap, type RequestHead } from '../../../http/headers.ts';
+import { internalFault } from '../../../http/internal-fault.ts';
+import { ownReads } from '../../../http/own-reads.ts';
 import type { ResetReason } from '../../../http/stream.ts';
 import { ResponseFlag, StreamInfo } from '../../../http/stream-info.ts';
 import type { AccessLogger } from '../../../observe/access-log/contract.ts';
@@ -17,7 +19,7 @@ import type {
   UpstreamTcpConnection,
 } from '../../../upstream/contract.ts';
 import type { NetworkConnection } from '../contract.ts';
-import { type Direction, isReset, type RelayEvents, relay, resetSocket } from './relay.ts';
+import { type Direction, Flow, isReset, type RelayEvents, resetSocket } from './relay.ts';
 import { tcpStat } from './stats.ts';
 
 /** What all connections of one filter share. */
@@ -42,11 +44,13 @@ const NO_ROUTE = tcpStat('downstream_cx_no_route');
 export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEvents {
   readonly retires = false;
   private readonly settings: SessionSettings;
-  private readonly downstream: Socket;
+  private downstream: Socket;
   private readonly info: StreamInfo;
   private readonly context: LoadBalancerContext;
   private cluster: ClusterHandle | undefined = undefined;
   private upstream: Socket | undefined = undefined;
+  private requests: Flow | undefined = undefined;
+  private responses: Flow | undefined = undefined;
   private pending: PoolHandle | undefined = undefined;
   private attempts = 0;
   private lastActivity: number;
@@ -70,8 +74,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.lastActivity = settings.now();
     // Nothing is read before the upstream is there: early bytes wait in the kernel.
     downstream.pause();
-    downstream.on('error', (error) => this.abort(isReset(error)));
-    downstream.on('close', () => this.onDownstreamClosed());
+    this.watch(downstream);
   }
 
   get activeStreams(): number {
@@ -128,8 +131,18 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
       if (connection.cutDetails !== undefined) this.onUpstreamCut(connection.cutDetails);
       this.onUpstreamClosed();
     });
-    relay(this.downstream, socket, this);
-    this.downstream.resume();
+    const accepted = this.downstream;
+    const own = this.info.connection.tls === undefined ? ownReads(accepted, this.onRequestBytes) : undefined;
+    if (own === undefined) accepted.on('data', this.onRequestBytes);
+    else {
+      this.downstream = own.socket;
+      this.watch(own.socket);
+    }
+    this.requests = new Flow(this.downstream, socket, 'request', this);
+    this.responses = new Flow(socket, this.downstream, 'response', this);
+    connection.onBytes = (bytes) => this.responses?.write(bytes);
+    if (own?.pending !== undefined) this.onRequestBytes(own.pending);
+    else if (own === undefined) accepted.resume();
   }
 
   onFailure(reason: ResetReason, host: Host | undefined, details: string | undefined): void {
@@ -169,6 +182,21 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   onResumed(direction: Direction): void {
     if (direction === 'request') this.settings.stats.inc(RESUMED);
   }
+
+  /** Of the downstream: whatever happens to its sockets. */
+  private watch(socket: Socket): void {
+    socket.on('error', (error) => this.abort(isReset(error)));
+    socket.on('close', () => this.onDownstreamClosed());
+  }
+
+  private readonly onRequestBytes = (bytes: Buffer): void => {
+    try {
+      this.requests?.write(bytes);
+    } catch (error) {
+      internalFault('a connection', error);
+      this.abort();
+    }
+  };
 
   private connect(cluster: ClusterHandle): void {
     if (this.attempts >= this.settings.maxConnectAttempts) {
@@ -224,6 +252,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
 
   private onUpstreamClosed(): void {
     const { downstream } = this;
+    this.responses?.flush();
     if (downstream.destroyed) this.finish();
     // What the upstream said last still reaches the downstream.
     else if (!(downstream.readableEnded && downstream.writableEnded)) downstream.destroySoon();
@@ -258,6 +287,8 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.finished = true;
     clearTimeout(this.idleTimer);
     clearTimeout(this.durationTimer);
+    this.requests?.close();
+    this.responses?.close();
     this.info.completeAt = this.settings.now();
     for (const logger of this.settings.accessLogs) logger.log(this.info);
   }
