@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
+import { ResponseFlag } from '../../proxy/http/stream-info.ts';
 import { until } from '../upstream/support.ts';
 import { Client, ends, get, managerConfig, opened, response, send, start } from './support.ts';
 
@@ -168,6 +169,35 @@ test('an idle connection that nobody uses ends after the time to drain', async (
   assert.equal((await client.reply()).status, 200);
   await until(() => client.ended, 'the connection ended');
   assert.equal(proxy.stat('http.in.downstream_cx_idle_timeout'), 1);
+});
+
+test('a connection whose certificates end serves its first request too, and says close', async () => {
+  const { proxy } = await start({ manager: { drainTimeoutMs: 60_000 } });
+  const client = new Client(proxy.port);
+  opened.push(client);
+  await until(() => proxy.connections.length === 1, 'it is open');
+  proxy.connections[0]?.retire();
+  client.write(get('/'));
+  const reply = await client.reply();
+  assert.deepEqual([reply.status, reply.headers.connection], [200, 'close']);
+  await until(() => client.ended, 'the connection ended');
+});
+
+test('what is cut off with its certificates says so in its log', async () => {
+  const { proxy, upstream } = await start({}, () => undefined);
+  const client = new Client(proxy.port);
+  opened.push(client);
+  client.write(get('/'));
+  await until(() => upstream.requests.length === 1, 'it is under way');
+  proxy.connections[0]?.retire();
+  proxy.connections[0]?.cut('connection_certificate_expired');
+  await until(() => client.ended, 'the connection ended');
+  const [info] = proxy.log;
+  assert.deepEqual(
+    [info?.flags, info?.responseCodeDetails],
+    [ResponseFlag.DurationTimeout, 'connection_certificate_expired'],
+  );
+  assert.equal(proxy.stat('http.in.downstream_cx_destroy_local_active_rq'), 1);
 });
 
 test('HTTP/1.0 is told of no 100, and none is counted', async () => {

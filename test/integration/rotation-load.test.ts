@@ -11,7 +11,7 @@ import { App, inbound, Load, outbound, Sidecar } from './rotating-mesh.ts';
 import { once1 } from './tls-callers.ts';
 import { eventually } from './tollway.ts';
 
-const SECONDS = Number(process.env['TOLLWAY_ROTATION_S'] ?? 12);
+const SECONDS = Number(process.env.TOLLWAY_ROTATION_S ?? 12);
 const RATE_PER_S = 500;
 const ROTATION_MS = 2000;
 const ENDLESS_MS = 3_600_000;

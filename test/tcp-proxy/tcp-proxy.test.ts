@@ -260,6 +260,24 @@ test('a connection ends after its longest duration', async () => {
   assert.equal(run.logged[0]?.flags, ResponseFlag.DurationTimeout);
 });
 
+test('a session whose certificates end is cut off, and says so in its log', async () => {
+  const server = await upstream((socket) => socket.resume());
+  const run = await proxy([server.port]);
+  const client = run.dial();
+  client.write('x');
+  await until(() => server.accepted === 1, 'the upstream connection');
+  assert.equal(run.sessions[0]?.retires, false);
+  run.sessions[0]?.retire();
+  assert.equal(run.sessions[0]?.activeStreams, 1);
+  run.sessions[0]?.cut('connection_certificate_expired');
+  await closed(client);
+  const [info] = run.logged;
+  assert.deepEqual(
+    [info?.flags, info?.connectionTerminationDetails],
+    [ResponseFlag.DurationTimeout, 'connection_certificate_expired'],
+  );
+});
+
 test('a client that resets takes the upstream connection with it', async () => {
   const server = await upstream((socket) => socket.resume());
   const run = await proxy([server.port]);

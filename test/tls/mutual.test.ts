@@ -249,6 +249,38 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     assert.equal(await echo.refusedWith(), 'fail_verify_error');
   });
 
+  test(`no session outlives a change of the server’s trust, also where nobody is turned away (${version})`, async () => {
+    const { echo, port, server, upstream } = await setUp({ serverCommon: only, clientCommon: only });
+    await once((await dial(port, upstream)).socket, 'data');
+    await echo.accepted();
+    putTrust(server.secrets, ca.rootPem + otherCa.rootPem, { sanMatches: [uriSan(CLIENT)] });
+    const { session } = upstream.connectOptions(undefined, undefined);
+    assert.ok(session, 'the client offers its session');
+    const offered = { ...upstream.connectOptions(undefined, undefined), session };
+    const socket = connect({ port, host: '127.0.0.1', ...offered });
+    open.push(socket);
+    await once(socket, 'data');
+    assert.equal(socket.isSessionReused(), false);
+    assert.equal((await echo.accepted()).info.sessionReused, false);
+  });
+
+  test(`no session outlives a change of the client’s trust (${version})`, async () => {
+    const { echo, port, client, upstream } = await setUp({ serverCommon: only, clientCommon: only });
+    const first = await dial(port, upstream);
+    await once(first.socket, 'data');
+    await echo.accepted();
+    putTrust(client.secrets, ca.rootPem + otherCa.rootPem, { sanMatches: [uriSan(SERVER)] });
+    assert.equal(upstream.connectOptions(undefined, undefined).session, undefined);
+    const second = await dial(port, upstream);
+    assert.deepEqual([second.refusal, second.socket.isSessionReused()], [undefined, false]);
+    await once(second.socket, 'data');
+    // a ticket that comes late is one of the old trust
+    first.socket.emit('session', Buffer.from('late'));
+    assert.notEqual(upstream.connectOptions(undefined, undefined).session?.toString(), 'late');
+    putTrust(client.secrets, otherCa.rootPem, { sanMatches: [uriSan(SERVER)] });
+    assert.equal((await dial(port, upstream)).refusal?.stat, 'fail_verify_error');
+  });
+
   test(`a resumed session whose certificate has expired is refused (${version})`, async () => {
     let now = Date.now();
     const secrets = new SecretTable();
@@ -412,6 +444,22 @@ test('without tickets TLS 1.2 is resumed by the id of the session', async () => 
     assert.equal(accepted.info.sessionReused, resumed);
     assert.ok(accepted.info.peer, 'a resumed session knows its peer');
   }
+});
+
+test('without tickets no session outlives a change of trust either', async () => {
+  const { echo, port, server, upstream } = await setUp({ server: { sessionTickets: false } });
+  await once((await dial(port, upstream)).socket, 'data');
+  await echo.accepted();
+  putTrust(server.secrets, ca.rootPem + otherCa.rootPem, { sanMatches: [uriSan(CLIENT)] });
+  const second = await dial(port, upstream);
+  assert.equal(second.refusal, undefined);
+  assert.equal(second.socket.isSessionReused(), false);
+  await echo.accepted();
+  putTrust(server.secrets, otherCa.rootPem, { sanMatches: [uriSan(CLIENT)] });
+  const socket = connect({ port, host: '127.0.0.1', ...upstream.connectOptions(undefined, undefined) });
+  open.push(socket);
+  await closed(socket);
+  assert.equal(await echo.refusedWith(), 'fail_verify_error');
 });
 
 test('without tickets TLS 1.3 is not resumed', async () => {
