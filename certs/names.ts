@@ -45,7 +45,7 @@ export const Oid = {
 const GENERAL = { dns: 2, uri: 6, ip: 7 };
 
 /** `[3]` of a TBSCertificate (RFC 5280 §4.1). */
-const EXTENSIONS = explicit(3);
+const EXTENSIONS = 3;
 
 /** `O=..., CN=...`; an empty name where both are `undefined`. */
 export function distinguishedName(organization: string | undefined, commonName: string | undefined): Node {
@@ -99,8 +99,9 @@ export function namesInCertificate(der: Buffer): SubjectNames {
 /** What a certificate in DER has under an extension's id, still in DER. Throws when the certificate is not strict DER. */
 export function extensionValue(der: Buffer, id: string): Buffer | undefined {
   const [body] = children(decode(der));
+  const { tagClass, type } = explicit(EXTENSIONS);
   for (const part of children(body)) {
-    if (part.tagClass !== EXTENSIONS.tagClass || part.type !== EXTENSIONS.type) continue;
+    if (part.tagClass !== tagClass || part.type !== type) continue;
     for (const one of children(children(part)[0])) {
       const parts = children(one);
       if (oidOf(parts[0]) === id) return bytesOf(parts[parts.length - 1]);
