@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { systemCertificateClock } from '../certs/clock.ts';
 import { parseSpiffeId } from '../certs/identity.ts';
 import type { CertificateAuthority, IdentitySource } from '../certs/source/contract.ts';
+import { ExtraRoots } from '../certs/source/extra-roots.ts';
 import { FileIdentity } from '../certs/source/file-identity.ts';
 import { RotatingSource } from '../certs/source/rotating.ts';
 import type { Bootstrap } from '../xds-client/model/bootstrap.ts';
@@ -46,7 +47,8 @@ function sourceOf(bootstrap: Bootstrap, { source }: IdentitySettings): IdentityS
       const { IstioCa } = load<typeof import('../certs/source/istio-ca.ts')>('../certs/source/istio-ca.ts');
       const connection = load<typeof import('./control-plane-connection.ts')>('./control-plane-connection.ts');
       const endpoint = connection.clusterEndpoint(bootstrap, source.cluster);
-      return rotating(new IstioCa({ ...source, endpoint, clock }));
+      const istio = rotating(new IstioCa({ ...source, endpoint, clock }));
+      return source.rootsPath === undefined ? istio : new ExtraRoots(istio, source.rootsPath);
     }
     case 'development-ca': {
       const { DevAuthority, DevCa } = load<typeof import('../certs/source/dev-ca.ts')>('../certs/source/dev-ca.ts');

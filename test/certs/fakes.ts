@@ -126,3 +126,12 @@ export function heardLog(): { readonly log: ComponentLog; readonly lines: string
   };
   return { log, lines };
 }
+
+/** Looks again and again: what is awaited comes over a socket or from a file. */
+export async function until(what: string, found: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!found()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((wake) => setTimeout(wake, 2));
+  }
+}

@@ -7,7 +7,7 @@ import { status } from '@grpc/grpc-js';
 import { splitDer } from '../../certs/der-list.ts';
 import { DevCa } from '../../certs/source/dev-ca.ts';
 import { WorkloadApi } from '../../certs/source/spiffe-workload.ts';
-import { FakeCertificateClock, Heard } from './fakes.ts';
+import { FakeCertificateClock, Heard, until } from './fakes.ts';
 import { derOf, svid, WorkloadApiServer } from './workload-api-server.ts';
 
 const ID = 'spiffe://td/pay';
@@ -18,15 +18,6 @@ const partner = new DevCa({ now: Date.now, trustDomain: 'partner' });
 const LIFE_MS = 3_600_000;
 
 const issue = (id = ID, by = ca, ttlMs = LIFE_MS) => svid(id, by.issue({ spiffeId: id, ttlMs }), by);
-
-/** What is awaited comes over a socket. */
-async function until(what: string, found: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!found()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((wake) => setTimeout(wake, 2));
-  }
-}
 
 async function start(t: TestContext, prepare: (server: WorkloadApiServer) => void = () => {}) {
   const folder = mkdtempSync(join(tmpdir(), 'tollway-spiffe-'));

@@ -59,12 +59,17 @@ function decodeSource(
 ): IdentitySourceSettings {
   switch (name) {
     case 'istio_ca': {
-      const of = membersOf(json, ['cluster', 'token_path', 'cluster_id', 'spiffe_id', 'key_type', 'ttl'], ctx);
+      const of = membersOf(
+        json,
+        ['cluster', 'token_path', 'cluster_id', 'roots_path', 'spiffe_id', 'key_type', 'ttl'],
+        ctx,
+      );
       const cluster = required(of, 'cluster', ctx);
       const tokenPath = textOf(of, 'token_path', ctx);
       checkCluster(cluster, tokenPath !== undefined, clusters, ctx);
+      const rootsPath = textOf(of, 'roots_path', ctx);
       const clusterId = textOf(of, 'cluster_id', ctx) ?? metadataText(node, 'CLUSTER_ID');
-      return { kind: 'istio-ca', cluster, tokenPath, clusterId, ...requestOf(of, node, TTL_MS.istio, ctx) };
+      return { kind: 'istio-ca', cluster, tokenPath, clusterId, rootsPath, ...requestOf(of, node, TTL_MS.istio, ctx) };
     }
     case 'development_ca': {
       const of = membersOf(json, ['spiffe_id', 'key_type', 'ttl'], ctx);

@@ -10,6 +10,8 @@ export type IdentitySourceSettings =
       /** `undefined`: the cluster's client certificate says who we are. */
       readonly tokenPath: string | undefined;
       readonly clusterId: string | undefined;
+      /** PEM of further roots, watched. */
+      readonly rootsPath: string | undefined;
       readonly spiffeId: string;
       readonly keyType: IdentityKeyType;
       readonly ttlMs: number;
