@@ -6,6 +6,8 @@ import { buildSecureContext, parseCertificates } from './tls-context.ts';
 
 /** Why a chain and key cannot be used, `undefined` when they can. An expired certificate is usable: the other side decides. */
 export function certificateError(certificate: CertificateMaterial): string | undefined {
+  if (certificate.chain.trim() === '') return 'the certificate chain is empty';
+  if (certificate.key.trim() === '') return 'the private key is empty';
   let chain: X509Certificate[];
   try {
     chain = parseCertificates(certificate.chain);
@@ -42,6 +44,7 @@ function stapleError(leaf: X509Certificate, staple: string | undefined): string 
 
 /** Why a trust bundle or revocation list cannot be used, `undefined` when it can. */
 export function trustError(trust: TrustMaterial): string | undefined {
+  if (trust.trustedCa?.trim() === '') return 'the trusted CA is empty';
   if (trust.trustedCa !== undefined) {
     try {
       parseCertificates(trust.trustedCa);

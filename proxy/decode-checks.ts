@@ -1,5 +1,6 @@
 /** The decoders' questions, answered by the rooms that will use what is decoded: what they cannot use is refused at once. */
 import { readFileSync, statSync } from 'node:fs';
+import { exposedKey } from '../certs/source/key-permissions.ts';
 import { unfitFile } from '../certs/source/limits.ts';
 import { certificateError, trustError } from '../certs/validate.ts';
 import type { DecodeChecks } from '../xds-client/decode/checks.ts';
@@ -18,7 +19,7 @@ export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChe
       attempt(() =>
         certificateError({
           chain: textOf(certificateChain),
-          key: textOf(privateKey),
+          key: textOf(unexposed(privateKey)),
           password: password === undefined ? undefined : textOf(password).trimEnd(),
           ocspStaple: ocspStaple === undefined ? undefined : bytesOf(ocspStaple).toString('base64'),
         }),
@@ -45,6 +46,13 @@ function attempt(check: () => string | undefined): string | undefined {
   } catch (error) {
     return errorMessage(error);
   }
+}
+
+/** The source of a private key, if nobody else can read it. */
+function unexposed(key: DataSource): DataSource {
+  const exposed = key.kind === 'file' ? exposedKey(key.path) : undefined;
+  if (key.kind === 'file' && exposed !== undefined) throw new Error(`the private key "${key.path}" ${exposed}`);
+  return key;
 }
 
 function textOf(source: DataSource): string {

@@ -31,6 +31,7 @@ export class FileIdentity implements IdentitySource {
     this.#files = new WatchedFiles<Part>({
       paths: { chain, key, ca },
       directories: [],
+      secrets: ['key'],
       check: (contents) => certificateError(materialOf(contents)) ?? trustError(trustOf(contents)),
       onChange: (contents) => listener.updated(identityOf(contents)),
       onError: (reason) => listener.problem({ kind: 'refused', reason, retryInMs: undefined }),

@@ -6,6 +6,7 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { exposedKey } from './key-permissions.ts';
 import { unfitFile } from './limits.ts';
 
 /** Contents by the names that the paths were given under. */
@@ -13,6 +14,8 @@ export type FileContents<Name extends string> = { readonly [name in Name]?: Buff
 
 export interface FilesOptions<Name extends string> {
   readonly paths: { readonly [name in Name]?: string };
+  /** Those that nobody else may read: see `exposedKey`. */
+  readonly secrets?: readonly Name[];
   /** Watched beside the files' own directories. */
   readonly directories: readonly string[];
   /** The reason why these contents cannot be used together, `undefined` when they can. */
@@ -141,6 +144,8 @@ export class WatchedFiles<Name extends string> {
       try {
         const unfit = unfitFile(await stat(path));
         if (unfit !== undefined) return `"${path}" ${unfit}`;
+        const exposed = this.#options.secrets?.includes(name) === true ? exposedKey(path) : undefined;
+        if (exposed !== undefined) return `the private key "${path}" ${exposed}`;
         contents[name] = await readFile(path);
       } catch (error) {
         return `cannot read "${path}": ${error instanceof Error ? Reflect.get(error, 'code') : 'failed'}`;

@@ -111,6 +111,7 @@ export class Material {
     sources = new ResolvedSources<Part>({
       sources: reading.sources,
       watchedDirectories: [reading.watchedDirectory],
+      secrets: ['key'],
       binary: ['ocsp'],
       environment: this.#options.environment,
       check: reading.check,

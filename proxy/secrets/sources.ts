@@ -9,6 +9,8 @@ export type Texts<Name extends string> = { readonly [name in Name]?: string };
 export interface SourcesOptions<Name extends string> {
   readonly sources: Sources<Name>;
   readonly watchedDirectories: readonly (string | undefined)[];
+  /** Names whose files nobody else may read. */
+  readonly secrets: readonly Name[];
   /** Names whose bytes are no text. */
   readonly binary: readonly Name[];
   readonly environment: { readonly [name: string]: string | undefined };
@@ -51,6 +53,7 @@ export class ResolvedSources<Name extends string> {
       this.#files = new WatchedFiles<Name>({
         paths,
         directories,
+        secrets: options.secrets,
         check: (contents) => options.check(textsOf(contents)),
         onChange: (contents) => options.onTexts(textsOf(contents)),
         onError: options.onError,

@@ -99,7 +99,7 @@ test('what cannot be used is refused with the reason, and the last good one stay
     [/does not end in an authority/, { svids: [{ ...good, bundle: derOf(next.rootPem) }] }],
     [/has expired/, { svids: [issue(ID, past, 1000)] }],
     [/begins no whole DER structure/, { svids: [{ ...good, x509_svid: Buffer.from('3003', 'hex') }] }],
-    [/no PEM certificate found/, { svids: [{ ...good, bundle: Buffer.alloc(0) }] }],
+    [/the trusted CA is empty/, { svids: [{ ...good, bundle: Buffer.alloc(0) }] }],
     [/does not parse/, { svids: [{ ...good, x509_svid_key: Buffer.from('nonsense') }] }],
     [/trust domain/, { svids: [good], federated_bundles: { 'Not A Domain': derOf(partner.rootPem) } }],
     // half an identity is none
