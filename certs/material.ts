@@ -16,6 +16,14 @@ export interface TrustMaterial {
   /** PEM bundle; `undefined`: nothing is trusted unless the chain is not verified. */
   readonly trustedCa: string | undefined;
   readonly crl: string | undefined;
+  /** Of an SPIFFE validator: whose authorities vouch for which trust domain. `trustedCa` is all of them together. */
+  readonly domains?: readonly TrustDomain[];
+}
+
+export interface TrustDomain {
+  readonly name: string;
+  /** PEM. */
+  readonly authorities: string;
 }
 
 /** What a secret key resolves to. `generation` rises with every change; contexts and sessions are keyed by it. */

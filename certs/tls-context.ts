@@ -1,6 +1,7 @@
 /** TLS material to Node's secure contexts: one a generation, shared by all of its connections. */
 import { constants, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureVersion } from 'node:tls';
+import { crlBlocks } from './chain/revocation.ts';
 import type { CertificateMaterial, TrustMaterial } from './material.ts';
 
 export interface ContextSettings {
@@ -53,7 +54,7 @@ export function buildSecureContext(settings: ContextSettings): SecureContext {
       password === undefined ? { pem: key } : { pem: key, passphrase: password },
     ),
     ca: trust?.trustedCa === undefined ? [] : [trust.trustedCa],
-    ...(trust?.crl === undefined ? {} : { crl: [trust.crl] }),
+    ...(trust?.crl === undefined ? {} : { crl: crlBlocks(trust.crl) }),
     // as Envoy: an intermediate in the bundle is an anchor too
     allowPartialTrustChain: true,
     minVersion: settings.minVersion ?? 'TLSv1.2',

@@ -52,6 +52,13 @@ export function trustError(trust: TrustMaterial): string | undefined {
       return `the trusted CA does not parse: ${reason(error)}`;
     }
   }
+  for (const { name, authorities } of trust.domains ?? []) {
+    try {
+      parseCertificates(authorities);
+    } catch (error) {
+      return `the bundle of trust domain "${name}" does not parse: ${reason(error)}`;
+    }
+  }
   return contextError({ certificate: undefined, trust });
 }
 

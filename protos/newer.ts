@@ -12,6 +12,7 @@ export interface NewerMessage extends MessageJson {
 }
 
 const CORE = 'envoy.config.core.v3';
+const TLS = 'envoy.extensions.transport_sockets.tls.v3';
 const MUTATION = 'envoy.config.common.mutation_rules.v3.HeaderMutation';
 
 function message(id: number, type: string): FieldJson {
@@ -40,6 +41,22 @@ export const NEWER: { readonly [message: string]: NewerMessage } = {
   [`${CORE}.KeyValueAppend`]: {
     fields: { record: message(3, `${CORE}.KeyValuePair`) },
     rules: { entry: {} },
+  },
+  [`${TLS}.SPIFFECertValidatorConfig`]: {
+    fields: { trust_bundles: message(2, `${CORE}.DataSource`) },
+    rules: { trust_domains: {} },
+  },
+  [`${TLS}.SPIFFECertValidatorConfig.TrustDomain`]: {
+    fields: { workload_trust_domain: { id: 3, type: 'string' } },
+  },
+  [`${TLS}.CertificateValidationContext`]: {
+    fields: { suppress_client_ca_list: { id: 18, type: 'bool' } },
+  },
+  [`${TLS}.UpstreamTlsContext`]: {
+    fields: {
+      auto_host_sni: { id: 6, type: 'bool' },
+      auto_sni_san_validation: { id: 7, type: 'bool' },
+    },
   },
   'envoy.extensions.filters.http.header_mutation.v3.Mutations': {
     fields: {

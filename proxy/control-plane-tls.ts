@@ -9,6 +9,7 @@ import type { Address, DataSource } from '../xds-client/model/common.ts';
 import type { Secret, TlsCertificate, TlsParameters, UpstreamTls, ValidationContext } from '../xds-client/model/tls.ts';
 import { ProxyError } from './errors.ts';
 import { mergeValidation } from './secrets/merge.ts';
+import { needsWholeChain } from './tls/chain-check.ts';
 import { compileValidator } from './tls/validator.ts';
 
 /** Sent where nothing names the server: Node refuses an address for a server name, and gRPC would take the address. */
@@ -25,6 +26,12 @@ export function controlPlaneCredentials(
 ): ChannelCredentials {
   const validation = validationOf(cluster, common.validation, secrets);
   const trust = { trustedCa: textOf(validation?.trustedCa), crl: textOf(validation?.crl) };
+  if (validation !== undefined && needsWholeChain({ ...validation, allowExpired: false })) {
+    throw new ProxyError(
+      'control-plane-tls',
+      `cluster "${cluster}": max_verify_depth, only_verify_leaf_cert_crl and custom validators are not for the control plane's own TLS`,
+    );
+  }
   const secureContext = buildSecureContext({
     certificates: common.certificates.map((ref) =>
       materialOf(ref.kind === 'inline' ? ref.secret : staticSecret(cluster, ref.name, 'certificate', secrets)),
@@ -41,6 +48,7 @@ export function controlPlaneCredentials(
   });
   const validator = compileValidator(
     validation === undefined ? undefined : { kind: 'trust', generation: 0, trust, rules: validation },
+    { role: 'server', enforceRsaKeyUsage: false },
     Date.now,
   );
   return credentials.createFromSecureContext(secureContext, {

@@ -8,6 +8,7 @@ import type { DataSource } from '../xds-client/model/common.ts';
 import { errorMessage } from './errors.ts';
 import { compileFormat } from './observe/access-log/format.ts';
 import { compileLogFormat } from './observe/access-log/logger.ts';
+import { type TrustPart, trustMaterial, trustSources } from './secrets/trust.ts';
 
 /** `knowsCluster`: of the clusters that serve or warm at the time of the question. */
 export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChecks {
@@ -24,13 +25,17 @@ export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChe
           ocspStaple: ocspStaple === undefined ? undefined : bytesOf(ocspStaple).toString('base64'),
         }),
       ),
-    trust: ({ trustedCa, crl }) =>
-      attempt(() =>
-        trustError({
-          trustedCa: trustedCa === undefined ? undefined : textOf(trustedCa),
-          crl: crl === undefined ? undefined : textOf(crl),
-        }),
-      ),
+    trust: (validation) =>
+      attempt(() => {
+        const texts: { [part in TrustPart]?: string } = {};
+        for (const [part, source] of Object.entries(trustSources(validation)) as [
+          TrustPart,
+          DataSource | undefined,
+        ][]) {
+          if (source !== undefined) texts[part] = textOf(source);
+        }
+        return trustError(trustMaterial(validation, texts));
+      }),
     knowsCluster,
   };
 }

@@ -13,25 +13,46 @@ export interface TlsInfo {
   /** The peer's certificate was verified against the configured trust. */
   readonly peerValidated: boolean;
   readonly peer: PeerCertificate | undefined;
-  /** URI SANs of our own certificate. */
-  readonly localUriSans: readonly string[];
+  /** The statistic of the fault that the peer was let in with (ACCEPT_UNTRUSTED). */
+  readonly tolerated?: string;
+  readonly localSans: SubjectNames;
   readonly localSubject: string | undefined;
+}
+
+/** Subject alternative names by kind. */
+export interface SubjectNames {
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  readonly ips: readonly string[];
+  readonly emails: readonly string[];
+  /** Of other kinds: the text alone. */
+  readonly others: readonly string[];
 }
 
 export interface PeerCertificate {
   /** RFC 2253, as Envoy prints it. */
   readonly subject: string;
   readonly issuer: string;
-  readonly uriSans: readonly string[];
-  readonly dnsSans: readonly string[];
+  readonly sans: SubjectNames;
   /** Hex, lower case. */
   readonly serial: string;
   /** SHA-256 of the DER, hex, lower case. */
   readonly fingerprint256: string;
+  /** SHA-1 of the DER, hex, lower case. */
+  readonly fingerprint1: string;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   readonly notAfter: number;
   /** PEM; made only when somebody asks (XFCC `Cert`). */
+  pem(): string;
+  /** The certificate and those that came with it. */
+  chain(): readonly ChainMember[];
+}
+
+export interface ChainMember {
+  readonly serial: string;
+  readonly fingerprint256: string;
+  readonly fingerprint1: string;
   pem(): string;
 }
 

@@ -1,13 +1,15 @@
 /** One piece of TLS material that something refers to: where it comes from now, what of it serves, what is wrong with it. */
 import { createHash } from 'node:crypto';
-import type { CertificateMaterial, TrustMaterial } from '../../certs/material.ts';
+import type { CertificateMaterial } from '../../certs/material.ts';
 import { certificateError, trustError } from '../../certs/validate.ts';
 import type { DataSource } from '../../xds-client/model/common.ts';
 import type { Secret, TlsCertificate, ValidationContext } from '../../xds-client/model/tls.ts';
+import { errorMessage } from '../errors.ts';
 import type { SecretPayload } from '../tls/secret-table.ts';
 import { mergeValidation } from './merge.ts';
 import type { Reference } from './references.ts';
 import { ResolvedSources, type SourcesOptions, type Texts } from './sources.ts';
+import { type TrustPart, trustMaterial, trustSources } from './trust.ts';
 
 /** A file's or an inline source's content, public parts only. */
 export interface PublicMaterial {
@@ -37,7 +39,7 @@ export interface MaterialOptions {
   readonly onProblem: (problem: Problem) => void;
 }
 
-type Part = 'chain' | 'key' | 'password' | 'ocsp' | 'ca' | 'crl';
+type Part = 'chain' | 'key' | 'password' | 'ocsp' | TrustPart;
 
 /** What a secret means once its texts are there. */
 interface Reading {
@@ -132,7 +134,11 @@ export class Material {
   #accept(reading: Reading, texts: Texts<Part>): void {
     const payload = reading.payload(texts);
     const { shown } = reading;
-    if (shown !== undefined) this.shown = { path: pathOf(shown), pem: texts.chain ?? texts.ca ?? '' };
+    if (shown !== undefined)
+      this.shown = {
+        path: pathOf(shown),
+        pem: payload.kind === 'certificate' ? payload.certificate.chain : (payload.trust.trustedCa ?? ''),
+      };
     else this.shown = undefined;
     this.complete = true;
     const digest = createHash('sha256').update(JSON.stringify(payload)).digest('base64');
@@ -170,15 +176,22 @@ function certificateReading(certificate: TlsCertificate): Reading {
 }
 
 function trustReading(context: ValidationContext): Reading {
-  const { trustedCa, crl, watchedDirectory, ...rules } = context;
-  const material = (texts: Texts<Part>): TrustMaterial => ({ trustedCa: texts.ca, crl: texts.crl });
+  const { trustedCa, crl: _crl, watchedDirectory, ...rules } = context;
   return {
-    sources: { ca: trustedCa, crl },
+    sources: trustSources(context),
     watchedDirectory,
-    shown: trustedCa,
-    check: (texts) => trustError(material(texts)),
-    payload: (texts) => ({ kind: 'trust', trust: material(texts), rules }),
+    shown: context.spiffe === undefined ? trustedCa : (context.spiffe.bundles ?? context.spiffe.domains[0]?.bundle),
+    check: (texts) => trustErrorOf(context, texts),
+    payload: (texts) => ({ kind: 'trust', trust: trustMaterial(context, texts), rules }),
   };
+}
+
+function trustErrorOf(context: ValidationContext, texts: Texts<Part>): string | undefined {
+  try {
+    return trustError(trustMaterial(context, texts));
+  } catch (error) {
+    return errorMessage(error);
+  }
 }
 
 /** As `/certs` names it. */

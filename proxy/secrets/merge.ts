@@ -11,8 +11,10 @@ export function mergeValidation(defaults: ValidationContext | undefined, sds: Va
     certificateHashes: [...defaults.certificateHashes, ...sds.certificateHashes],
     spkiHashes: [...defaults.spkiHashes, ...sds.spkiHashes],
     crl: sds.crl ?? defaults.crl,
+    onlyLeafCrl: defaults.onlyLeafCrl || sds.onlyLeafCrl,
     allowExpired: defaults.allowExpired || sds.allowExpired,
     trustChain: sds.trustChain === 'verify' ? defaults.trustChain : sds.trustChain,
     maxVerifyDepth: sds.maxVerifyDepth ?? defaults.maxVerifyDepth,
+    spiffe: sds.spiffe ?? defaults.spiffe,
   };
 }

@@ -10,12 +10,14 @@ import { buildSecureContext, type ContextSettings } from '../../certs/tls-contex
 import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
 import { errorMessage } from '../errors.ts';
 import type { ServedCertificate } from './certificate-choice.ts';
+import { needsWholeChain, opensslTrust } from './chain-check.ts';
+import type { TlsRefusal } from './contract.ts';
 import type { ConnectionLives } from './lives.ts';
 import { type LocalIdentity, NO_IDENTITY } from './peer.ts';
 import { secretKey, validationKey } from './secret-key.ts';
 import type { CertificateSecret, SecretTable, TrustSecret } from './secret-table.ts';
 import { servedCertificate } from './served-certificate.ts';
-import { compileValidator, type Validator } from './validator.ts';
+import { compileValidator, type ExpectedPeer, type Validator } from './validator.ts';
 
 export interface TlsEnvironment {
   readonly secrets: SecretTable;
@@ -46,6 +48,8 @@ export interface Assembled {
 export interface Handshake {
   readonly assembled: Assembled;
   certificate: X509Certificate | undefined;
+  /** Why the peer is let in without being known (ACCEPT_UNTRUSTED). */
+  tolerated?: TlsRefusal | undefined;
 }
 
 /** Settings that do not come from secrets. `maxVersion`: where the configuration says nothing. */
@@ -55,6 +59,7 @@ export type RoleSettings = Pick<
 > & {
   /** A server that keeps sessions by their id. */
   readonly sessionIds: boolean;
+  readonly peer: ExpectedPeer;
 };
 
 export class Assembly {
@@ -136,7 +141,7 @@ export class Assembly {
   #build(certificates: readonly CertificateSecret[], trust: TrustSecret | undefined, key: string): void {
     try {
       const { contexts } = this.#environment;
-      const validator = compileValidator(trust, this.#environment.now);
+      const validator = compileValidator(trust, this.#role.peer, this.#environment.now);
       const shared = contexts.get(key, () => this.#shared(certificates, trust));
       const trustGeneration = trust?.generation ?? 0;
       this.#current = { generation: contexts.nextGeneration(), trustGeneration, trust, validator, ...shared };
@@ -151,7 +156,7 @@ export class Assembly {
       servedCertificate(
         certificate,
         this.#secureContext([certificate], trust),
-        this.#role.sessionIds,
+        this.#role.sessionIds && !this.#asksForChain(trust),
         this.#environment.now,
       ),
     );
@@ -163,12 +168,18 @@ export class Assembly {
     };
   }
 
+  /** A resumed client's chain is forgotten; a resumed server's is kept with the session. */
+  #asksForChain(trust: TrustSecret | undefined): boolean {
+    return this.#role.peer.role === 'client' && trust !== undefined && needsWholeChain(trust.rules);
+  }
+
   #secureContext(certificates: readonly CertificateMaterial[], trust: TrustSecret | undefined): SecureContext {
     const common = this.#common;
     return buildSecureContext({
       ...this.#role,
+      sessionTickets: this.#role.sessionTickets && !this.#asksForChain(trust),
       certificates,
-      trust: trust?.trust,
+      trust: trust === undefined ? undefined : opensslTrust(trust),
       minVersion: common.minVersion,
       maxVersion: this.maxVersion,
       cipherSuites: common.cipherSuites,

@@ -11,7 +11,7 @@ import { knownCertificate } from './known-certificates.ts';
 import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
-import { serverVerdict } from './verdict.ts';
+import { opensslVerdict } from './verdict.ts';
 
 const NOT_READY: TlsRefusal = { stat: 'fail_verify_error', message: 'TLS_error: Secret is not supplied by SDS' };
 const NO_STAPLE: TlsRefusal = {
@@ -42,6 +42,7 @@ export class DownstreamContext implements DownstreamTlsContext {
         sessionTimeoutMs: config.sessionTimeoutMs,
         sessionIds: config.sessionIds,
         allowRenegotiation: false,
+        peer: { role: 'client', enforceRsaKeyUsage: true },
         maxVersion: 'TLSv1.3',
       },
       environment,
@@ -85,17 +86,20 @@ export class DownstreamContext implements DownstreamTlsContext {
     begun.certificate = knownCertificate(socket.getPeerX509Certificate());
     return begun.assembled.validator.check({
       certificate: begun.certificate,
-      verdict: () => serverVerdict(socket),
+      verdict: () => opensslVerdict(socket),
       resumed: socket.isSessionReused(),
       expectedSan: undefined,
       certificateRequired: this.#config.requireClientCertificate,
+      tolerated: (fault) => {
+        begun.tolerated = fault;
+      },
     });
   }
 
   info(socket: TLSSocket): TlsInfo {
     const begun = this.#begun.get(socket);
-    if (begun === undefined) return tlsInfo(socket, undefined, false, NO_IDENTITY);
-    return tlsInfo(socket, begun.certificate, begun.assembled.validator.validates, begun.shown?.local ?? NO_IDENTITY);
+    if (begun === undefined) return tlsInfo(socket, undefined, NO_IDENTITY);
+    return tlsInfo(socket, begun, begun.shown?.local ?? NO_IDENTITY);
   }
 
   /** Hooks cost a handshake a turn, so only those have them that need them. */

@@ -13,9 +13,12 @@ const known = new Map<string, X509Certificate>();
 /** The object that is known for these bytes, or the one given. */
 export function knownCertificate(certificate: X509Certificate | undefined): X509Certificate | undefined {
   if (certificate === undefined) return undefined;
-  const { raw } = certificate;
-  if (raw.length > MAX_BYTES) return certificate;
-  const key = raw.toString('latin1');
+  // what came with it hangs on the object, and the same certificate can come with another chain
+  let key = '';
+  for (let one: X509Certificate | undefined = certificate; one !== undefined; one = one.issuerCertificate) {
+    key += one.raw.toString('latin1');
+    if (key.length > MAX_BYTES) return certificate;
+  }
   const before = known.get(key);
   if (before !== undefined) return before;
   // oldest first: those that are in use come back soon

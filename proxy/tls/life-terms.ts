@@ -53,8 +53,11 @@ export class HandshakeTerms implements LifeTerms {
     const { certificate } = handshake;
     const refusal = validator.check({
       certificate,
-      verdict: () =>
-        certificate === undefined || trust === undefined ? undefined : chainVerdict(certificate, trust, now()),
+      verdict: () => {
+        const code =
+          certificate === undefined || trust === undefined ? undefined : chainVerdict(certificate, trust, now());
+        return code === undefined ? undefined : { code, reason: code };
+      },
       // verified when the connection began, as a resumed session's was before
       resumed: true,
       expectedSan,

@@ -1,27 +1,31 @@
 /** What a finished handshake tells: `TlsInfo`, made once a connection. */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import type { PeerCertificate, TlsInfo } from '../http/connection-info.ts';
+import { presentedChain } from '../../certs/chain/verify.ts';
+import type { ChainMember, PeerCertificate, SubjectNames, TlsInfo } from '../http/connection-info.ts';
+import type { Handshake } from './assembly.ts';
 import { sansOf } from './sans.ts';
 
 /** Our own certificate as `TlsInfo` shows it: parsed once a generation. */
 export interface LocalIdentity {
-  readonly uriSans: readonly string[];
+  readonly sans: SubjectNames;
   readonly subject: string | undefined;
 }
 
-export const NO_IDENTITY: LocalIdentity = { uriSans: [], subject: undefined };
+export const NO_IDENTITY: LocalIdentity = {
+  sans: { uris: [], dnsNames: [], ips: [], emails: [], others: [] },
+  subject: undefined,
+};
 
 export function localIdentity(leaf: X509Certificate | undefined): LocalIdentity {
-  return leaf === undefined ? NO_IDENTITY : { uriSans: sansOf(leaf).uris, subject: rfc2253(leaf.subject) };
+  return leaf === undefined ? NO_IDENTITY : { sans: shownNames(leaf), subject: rfc2253(leaf.subject) };
 }
 
-export function tlsInfo(
-  socket: TLSSocket,
-  certificate: X509Certificate | undefined,
-  validated: boolean,
-  local: LocalIdentity,
-): TlsInfo {
+/** `handshake`: `undefined` for a socket that nothing is known of. */
+export function tlsInfo(socket: TLSSocket, handshake: Handshake | undefined, local: LocalIdentity): TlsInfo {
+  const { certificate, tolerated } = handshake ?? { certificate: undefined, tolerated: undefined };
+  const validator = handshake?.assembled.validator;
+  const validated = validator?.validates === true || (validator?.tolerates === true && tolerated === undefined);
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher().name,
@@ -30,9 +34,15 @@ export function tlsInfo(
     sessionReused: socket.isSessionReused(),
     peerValidated: validated && certificate !== undefined,
     peer: certificate === undefined ? undefined : new Peer(certificate),
-    localUriSans: local.uriSans,
+    ...(tolerated === undefined ? {} : { tolerated: tolerated.stat }),
+    localSans: local.sans,
     localSubject: local.subject,
   };
+}
+
+function shownNames(certificate: X509Certificate): SubjectNames {
+  const { others, ...sans } = sansOf(certificate);
+  return { ...sans, others: others.map(({ value }) => value) };
 }
 
 /** The SNI: on the server what the client sent, on the client what it was told to send. */
@@ -41,51 +51,58 @@ export function serverNameOf(socket: TLSSocket): string | undefined {
   return typeof name === 'string' && name !== '' ? name : undefined;
 }
 
-/** Parsed member by member when asked: most connections are asked for the URI only. */
-class Peer implements PeerCertificate {
-  readonly #certificate: X509Certificate;
-  #sans: { readonly uris: readonly string[]; readonly dnsNames: readonly string[] } | undefined;
+/** A certificate of the peer's chain, read member by member when asked. */
+class Member implements ChainMember {
+  protected readonly certificate: X509Certificate;
 
   constructor(certificate: X509Certificate) {
-    this.#certificate = certificate;
-  }
-
-  get subject(): string {
-    return rfc2253(this.#certificate.subject);
-  }
-
-  get issuer(): string {
-    return rfc2253(this.#certificate.issuer);
-  }
-
-  get uriSans(): readonly string[] {
-    this.#sans ??= sansOf(this.#certificate);
-    return this.#sans.uris;
-  }
-
-  get dnsSans(): readonly string[] {
-    this.#sans ??= sansOf(this.#certificate);
-    return this.#sans.dnsNames;
+    this.certificate = certificate;
   }
 
   get serial(): string {
-    return this.#certificate.serialNumber.toLowerCase();
+    return this.certificate.serialNumber.toLowerCase();
   }
 
   get fingerprint256(): string {
-    return fingerprint(this.#certificate);
+    return fingerprint(this.certificate);
   }
 
-  get notBefore(): number {
-    return this.#certificate.validFromDate.getTime();
-  }
-
-  get notAfter(): number {
-    return this.#certificate.validToDate.getTime();
+  get fingerprint1(): string {
+    return this.certificate.fingerprint.replaceAll(':', '').toLowerCase();
   }
 
   pem(): string {
-    return this.#certificate.toString();
+    return this.certificate.toString();
+  }
+}
+
+/** Most connections are asked for the URI only. */
+class Peer extends Member implements PeerCertificate {
+  #sans: SubjectNames | undefined;
+
+  get subject(): string {
+    return rfc2253(this.certificate.subject);
+  }
+
+  get issuer(): string {
+    return rfc2253(this.certificate.issuer);
+  }
+
+  get sans(): SubjectNames {
+    this.#sans ??= shownNames(this.certificate);
+    return this.#sans;
+  }
+
+  get notBefore(): number {
+    return this.certificate.validFromDate.getTime();
+  }
+
+  get notAfter(): number {
+    return this.certificate.validToDate.getTime();
+  }
+
+  chain(): readonly ChainMember[] {
+    return presentedChain(this.certificate).map((certificate) => new Member(certificate));
   }
 }
 

@@ -2,71 +2,22 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
 import { RE2JS } from 're2js';
+import { type GeneralNames, subjectNames } from '../../certs/chain/general-names.ts';
 import type { StringMatch } from '../../xds-client/model/common.ts';
 import type { SanMatch } from '../../xds-client/model/tls.ts';
 
-export interface Sans {
-  readonly uris: readonly string[];
-  readonly dnsNames: readonly string[];
-  readonly ips: readonly string[];
-  readonly emails: readonly string[];
-}
-
-/** OpenSSL's labels in `X509Certificate.subjectAltName`. */
-const URI = 'URI';
-const DNS = 'DNS';
-const IP = 'IP Address';
-const EMAIL = 'email';
+export type Sans = GeneralNames;
 
 const read = new WeakMap<X509Certificate, Sans>();
 
-/** The SANs, read once a certificate. */
+/** The SANs, read once a certificate; none where there are none. */
 export function sansOf(certificate: X509Certificate): Sans {
   let sans = read.get(certificate);
   if (sans === undefined) {
-    sans = readSans(certificate);
+    sans = subjectNames(certificate);
     read.set(certificate, sans);
   }
   return sans;
-}
-
-/** A value that could be mistaken for a list is quoted by Node as JSON (CVE-2021-44532). */
-function readSans(certificate: X509Certificate): Sans {
-  const found: { [label: string]: string[] } = { [URI]: [], [DNS]: [], [IP]: [], [EMAIL]: [] };
-  const text = certificate.subjectAltName ?? '';
-  for (let at = 0; at < text.length; ) {
-    const colon = text.indexOf(':', at);
-    if (colon < 0) break;
-    const label = text.slice(at, colon);
-    const [value, next] = readValue(text, colon + 1);
-    found[label]?.push(label === IP ? normalIp(value) : value);
-    at = next;
-  }
-  return { uris: found[URI] ?? [], dnsNames: found[DNS] ?? [], ips: found[IP] ?? [], emails: found[EMAIL] ?? [] };
-}
-
-function readValue(text: string, start: number): [string, number] {
-  if (text[start] === '"') {
-    let end = start + 1;
-    while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
-    return [unquote(text.slice(start, end + 1)), end + 3];
-  }
-  const comma = text.indexOf(', ', start);
-  return comma < 0 ? [text.slice(start), text.length] : [text.slice(start, comma), comma + 2];
-}
-
-function unquote(json: string): string {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'string' ? value : '';
-  } catch {
-    return '';
-  }
-}
-
-/** OpenSSL writes IPv6 without `::`; configurations and Envoy write it short. */
-function normalIp(text: string): string {
-  return isIP(text) === 6 ? new SocketAddress({ address: text, family: 'ipv6' }).address : text;
 }
 
 export type SanMatcher = (sans: Sans) => boolean;
@@ -77,7 +28,7 @@ export function compileSanMatches(matches: readonly SanMatch[]): SanMatcher {
   return (sans) => compiled.some((match) => match(sans));
 }
 
-function compileOne({ type, match }: SanMatch): SanMatcher {
+function compileOne({ type, oid, match }: SanMatch): SanMatcher {
   const matches = compileString(match);
   // an exact DNS matcher honours the certificate's wildcard, as Envoy's does
   const exactDns = match.kind === 'exact' ? match.value : undefined;
@@ -91,6 +42,8 @@ function compileOne({ type, match }: SanMatch): SanMatcher {
       return (sans) => sans.ips.some(matches);
     case 'email':
       return (sans) => sans.emails.some(matches);
+    case 'other':
+      return (sans) => sans.others.some((other) => other.oid === oid && matches(other.value));
     case 'any':
       return (sans) =>
         sans.uris.some(matches) || sans.dnsNames.some(dns) || sans.ips.some(matches) || sans.emails.some(matches);
@@ -124,6 +77,11 @@ export function dnsNameMatches(host: string, certificateName: string): boolean {
   if (!name.startsWith('*.')) return false;
   const dot = wanted.indexOf('.');
   return dot > 0 && name.length > 2 && wanted.slice(dot) === name.slice(1);
+}
+
+/** Configurations may write IPv6 long. */
+function normalIp(text: string): string {
+  return isIP(text) === 6 ? new SocketAddress({ address: text, family: 'ipv6' }).address : text;
 }
 
 /** For `auto_san_validation`: the name or address that the connection was meant for. */

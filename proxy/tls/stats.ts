@@ -62,6 +62,8 @@ export class SslStats {
     block.inc(SSL.HANDSHAKE);
     if (info.sessionReused) block.inc(SSL.SESSION_REUSED);
     if (info.peer === undefined) block.inc(SSL.NO_CERTIFICATE);
+    // let in, and counted as what it is
+    if (info.tolerated !== undefined) block.inc(INDEX_OF.get(info.tolerated) ?? SSL.FAIL_VERIFY_ERROR);
     this.#count('versions', info.version);
     this.#count('ciphers', info.cipher);
     // Node knows the curve on the client's side only

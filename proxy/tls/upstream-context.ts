@@ -9,7 +9,7 @@ import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
 import { NO_IDENTITY, serverNameOf, tlsInfo } from './peer.ts';
 import { type KeptSession, SessionCache } from './session-cache.ts';
-import { clientVerdict } from './verdict.ts';
+import { opensslVerdict } from './verdict.ts';
 
 const NOT_READY: TlsRefusal = { stat: 'fail_verify_error', message: 'TLS_error: Secret is not supplied by SDS' };
 
@@ -38,6 +38,7 @@ export class UpstreamContext implements UpstreamTlsContext {
         sessionIds: false,
         sessionTimeoutMs: undefined,
         allowRenegotiation: config.allowRenegotiation,
+        peer: { role: 'server', enforceRsaKeyUsage: config.enforceRsaKeyUsage },
         // Envoy's default for clients: TLS 1.3 is asked for with tls_maximum_protocol_version
         maxVersion: 'TLSv1.2',
       },
@@ -94,10 +95,13 @@ export class UpstreamContext implements UpstreamTlsContext {
       : knownCertificate(socket.getPeerX509Certificate());
     const refusal = validator.check({
       certificate: handshake.certificate,
-      verdict: () => clientVerdict(socket),
+      verdict: () => opensslVerdict(socket),
       resumed,
       expectedSan,
       certificateRequired: validator.validates,
+      tolerated: (fault) => {
+        handshake.tolerated = fault;
+      },
     });
     if (refusal === undefined) this.#remember(socket, handshake);
     return refusal;
@@ -105,9 +109,8 @@ export class UpstreamContext implements UpstreamTlsContext {
 
   info(socket: TLSSocket): TlsInfo {
     const handshake = this.#handshake(socket);
-    if (handshake === undefined) return tlsInfo(socket, undefined, false, NO_IDENTITY);
-    const { validator, local } = handshake.assembled;
-    return tlsInfo(socket, handshake.certificate, validator.validates, local);
+    if (handshake === undefined) return tlsInfo(socket, undefined, NO_IDENTITY);
+    return tlsInfo(socket, handshake, handshake.assembled.local);
   }
 
   admit(socket: TLSSocket, connection: Mortal, expectedSan: string | undefined): Life | undefined {

@@ -1,24 +1,38 @@
-/** The verdict on a peer: chain by OpenSSL, then pins, then names, in Envoy's order. Compiled once a generation. */
+/** The verdict on a peer: chain, then pins, then names, in Envoy's order. Compiled once a generation. */
 import { createHash, type X509Certificate } from 'node:crypto';
+import { keyUsageOf, Usage } from '../../certs/chain/certificate.ts';
+import { ChainCheck } from './chain-check.ts';
 import type { TlsRefusal } from './contract.ts';
 import { fingerprint } from './peer.ts';
 import { compileSanMatches, hasExpectedSan, type SanMatcher, type Sans, sansOf } from './sans.ts';
 import type { TrustSecret } from './secret-table.ts';
+import type { ChainFault } from './verdict.ts';
 
 export interface PeerToCheck {
   readonly certificate: X509Certificate | undefined;
-  /** OpenSSL's code, `undefined` when the chain is good. Asked only when it counts. */
-  readonly verdict: () => string | undefined;
+  /** OpenSSL's, `undefined` when the chain is good. Asked only when it counts. */
+  readonly verdict: () => ChainFault | undefined;
   /** A resumed session's chain was verified when the session began: its certificate may have expired since. */
   readonly resumed: boolean;
   readonly expectedSan: string | undefined;
   readonly certificateRequired: boolean;
+  /** Told of what is wrong with a peer that is let in all the same (ACCEPT_UNTRUSTED). */
+  readonly tolerated?: (fault: TlsRefusal) => void;
 }
 
 export interface Validator {
   /** True when a pass means that the chain was verified. */
   readonly validates: boolean;
+  /** True when a pass of which no fault was told means that. */
+  readonly tolerates: boolean;
   check(peer: PeerToCheck): TlsRefusal | undefined;
+}
+
+export interface ExpectedPeer {
+  /** Which side the peer is on: its certificate has to be good for that. */
+  readonly role: 'client' | 'server';
+  /** RSA keys, too, must be for signatures by their certificate's key usage; others always must. */
+  readonly enforceRsaKeyUsage: boolean;
 }
 
 const MAX_LISTED_SANS = 10;
@@ -28,61 +42,97 @@ const NO_CERTIFICATE: TlsRefusal = {
   stat: 'fail_verify_no_cert',
   message: 'TLS_error: peer did not return a certificate',
 };
+const NO_SIGNATURES: TlsRefusal = {
+  stat: 'connection_error',
+  message: "the certificate's key usage does not include digital signatures",
+};
 
-/** `now`: milliseconds since the epoch. Throws when a SAN regex is not RE2's. */
-export function compileValidator(secret: TrustSecret | undefined, now: () => number): Validator {
-  if (secret === undefined || secret.rules.trustChain === 'accept-untrusted') return new OpenValidator();
-  return new StrictValidator(secret, now);
+/** `now`: milliseconds since the epoch. Throws when a SAN regex is not RE2's, or material does not parse. */
+export function compileValidator(
+  secret: TrustSecret | undefined,
+  expected: ExpectedPeer,
+  now: () => number,
+): Validator {
+  if (secret === undefined) return new OpenValidator(expected);
+  const strict = new StrictValidator(secret, expected, now);
+  return secret.rules.trustChain === 'accept-untrusted' ? new LenientValidator(strict, expected) : strict;
+}
+
+/** ACCEPT_UNTRUSTED: judges as strictly, lets in, and says what it found. */
+class LenientValidator implements Validator {
+  readonly validates = false;
+  readonly tolerates: boolean;
+  readonly #strict: StrictValidator;
+  readonly #expected: ExpectedPeer;
+
+  constructor(strict: StrictValidator, expected: ExpectedPeer) {
+    this.#strict = strict;
+    this.#expected = expected;
+    this.tolerates = strict.validates;
+  }
+
+  check(peer: PeerToCheck): TlsRefusal | undefined {
+    const { certificate, certificateRequired, tolerated } = peer;
+    if (certificate === undefined) return certificateRequired ? NO_CERTIFICATE : undefined;
+    const usage = usageRefusal(certificate, this.#expected);
+    if (usage !== undefined) return usage;
+    const fault = this.#strict.check(peer);
+    if (fault !== undefined) tolerated?.(fault);
+    return undefined;
+  }
 }
 
 /** No validation is configured: any certificate passes, and none where none is required. */
 class OpenValidator implements Validator {
   readonly validates = false;
+  readonly tolerates = false;
+  readonly #expected: ExpectedPeer;
 
-  check(peer: PeerToCheck): TlsRefusal | undefined {
-    return peer.certificateRequired && peer.certificate === undefined ? NO_CERTIFICATE : undefined;
+  constructor(expected: ExpectedPeer) {
+    this.#expected = expected;
+  }
+
+  check({ certificate, certificateRequired }: PeerToCheck): TlsRefusal | undefined {
+    if (certificate === undefined) return certificateRequired ? NO_CERTIFICATE : undefined;
+    return usageRefusal(certificate, this.#expected);
   }
 }
 
 class StrictValidator implements Validator {
   readonly validates: boolean;
+  readonly tolerates = false;
+  readonly #expected: ExpectedPeer;
+  readonly #chain: ChainCheck;
   readonly #hashes: ReadonlySet<string>;
   readonly #spki: ReadonlySet<string>;
   readonly #sans: SanMatcher | undefined;
-  readonly #now: () => number;
 
-  constructor(secret: TrustSecret, now: () => number) {
+  constructor(secret: TrustSecret, expected: ExpectedPeer, now: () => number) {
     const { rules, trust } = secret;
+    this.#expected = expected;
+    this.#chain = new ChainCheck(secret, expected.role, now);
     this.#hashes = new Set(rules.certificateHashes);
     this.#spki = new Set(rules.spkiHashes);
     this.#sans = rules.sanMatches.length === 0 ? undefined : compileSanMatches(rules.sanMatches);
-    this.#now = now;
     // names say nothing about a certificate that nobody vouches for: they make the chain count even without a CA
-    this.validates = trust.trustedCa !== undefined || this.#sans !== undefined;
+    this.validates = trust.trustedCa !== undefined || rules.spiffe !== undefined || this.#sans !== undefined;
   }
 
   check(peer: PeerToCheck): TlsRefusal | undefined {
     const { certificate } = peer;
     if (certificate === undefined) return peer.certificateRequired ? NO_CERTIFICATE : undefined;
     if (this.validates || peer.expectedSan !== undefined) {
-      const refusal = this.#chain(peer, certificate);
-      if (refusal !== undefined) return refusal;
+      const fault = this.#chain.fault(certificate, peer.verdict(), peer.resumed);
+      if (fault !== undefined) return { stat: 'fail_verify_error', message: `verify cert failed: ${fault}` };
     }
     if (!this.#pinned(certificate)) {
       return { stat: 'fail_verify_cert_hash', message: 'verify cert failed: cert hash and spki' };
     }
-    if (this.#sans === undefined && peer.expectedSan === undefined) return undefined;
-    return this.#names(sansOf(certificate), peer.expectedSan);
-  }
-
-  #chain(peer: PeerToCheck, certificate: X509Certificate): TlsRefusal | undefined {
-    const code = peer.verdict();
-    if (code !== undefined) return { stat: 'fail_verify_error', message: `verify cert failed: ${code}` };
-    // a session outlives the certificate that opened it; a connection must not
-    if (peer.resumed && certificate.validToDate.getTime() < this.#now()) {
-      return { stat: 'fail_verify_error', message: 'verify cert failed: CERT_HAS_EXPIRED (resumed session)' };
-    }
-    return undefined;
+    const names =
+      this.#sans === undefined && peer.expectedSan === undefined
+        ? undefined
+        : this.#names(sansOf(certificate), peer.expectedSan);
+    return names ?? usageRefusal(certificate, this.#expected);
   }
 
   #pinned(certificate: X509Certificate): boolean {
@@ -105,6 +155,20 @@ class StrictValidator implements Validator {
     }
     return undefined;
   }
+}
+
+/** OpenSSL lets a key sign the handshake that its certificate says is not for that; BoringSSL does not, but for servers' RSA keys where nobody asks. */
+function usageRefusal(certificate: X509Certificate, { enforceRsaKeyUsage }: ExpectedPeer): TlsRefusal | undefined {
+  let usage: number | undefined;
+  try {
+    usage = keyUsageOf(certificate);
+  } catch (error) {
+    if (error instanceof RangeError)
+      return { stat: 'fail_verify_error', message: 'verify cert failed: malformed certificate' };
+    throw error;
+  }
+  if (usage === undefined || (usage & Usage.digitalSignature) !== 0) return undefined;
+  return !enforceRsaKeyUsage && certificate.publicKey.asymmetricKeyType === 'rsa' ? undefined : NO_SIGNATURES;
 }
 
 /** `[spiffe://mesh.test/server, server.test]`, in Envoy's order; at most so many, because a stranger made the list. */

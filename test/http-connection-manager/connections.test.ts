@@ -30,18 +30,19 @@ const meshTls: TlsInfo = {
   serverName: undefined,
   sessionReused: false,
   peerValidated: true,
-  localUriSans: ['spiffe://mesh/ns/pay/sa/settlement'],
+  localSans: { uris: ['spiffe://mesh/ns/pay/sa/settlement'], dnsNames: [], ips: [], emails: [], others: [] },
   localSubject: undefined,
   peer: {
     subject: 'CN=pay',
     issuer: 'CN=ca',
-    uriSans: ['spiffe://mesh/ns/pay/sa/payment'],
-    dnsSans: ['pay.test'],
+    sans: { uris: ['spiffe://mesh/ns/pay/sa/payment'], dnsNames: ['pay.test'], ips: [], emails: [], others: [] },
     serial: '01',
     fingerprint256: 'ab12',
+    fingerprint1: 'cd34',
     notBefore: 0,
     notAfter: 1,
     pem: () => 'PEM',
+    chain: () => [],
   },
 };
 

@@ -244,7 +244,7 @@ test('chains are chosen by server name, and what was read is given back', async 
   assert.equal(await ask(dialTls(port, clientLeaf, { servername: 'q', ALPNProtocols: ['istio'] }), 'x'), 'istio:x');
   assert.equal(await ask(dial(port), 'GET /'), 'plain:GET /');
   assert.equal(bench.filter('exact').infos[0]?.requestedServerName, 'a.pay.example');
-  assert.deepEqual(bench.filter('exact').infos[0]?.tls?.peer?.uriSans, [CLIENT]);
+  assert.deepEqual(bench.filter('exact').infos[0]?.tls?.peer?.sans.uris, [CLIENT]);
   const stranger = dialTls(port, clientLeaf, { servername: 'other' });
   await closed(stranger);
   assert.equal(bench.stat('no_filter_chain_match'), 1);

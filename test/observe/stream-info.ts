@@ -56,15 +56,16 @@ export const TLS: TlsInfo = {
   peer: {
     subject: 'CN=payment',
     issuer: 'CN=ca',
-    uriSans: ['spiffe://mesh/ns/pay/sa/payment'],
-    dnsSans: ['payment'],
+    sans: { uris: ['spiffe://mesh/ns/pay/sa/payment'], dnsNames: ['payment'], ips: [], emails: [], others: [] },
     serial: '0e666b',
     fingerprint256: 'ab'.repeat(32),
+    fingerprint1: 'cd'.repeat(20),
     notBefore: Date.UTC(2026, 10, 21, 12),
     notAfter: Date.UTC(2026, 11, 21, 12),
     pem: () => '-----BEGIN CERTIFICATE-----',
+    chain: () => [],
   },
-  localUriSans: ['spiffe://mesh/ns/settle/sa/settlement'],
+  localSans: { uris: ['spiffe://mesh/ns/settle/sa/settlement'], dnsNames: [], ips: [], emails: [], others: [] },
   localSubject: 'CN=settlement',
 };
 

@@ -149,8 +149,8 @@ test('both sides know the other by its SPIFFE id', async () => {
   const { socket, refusal } = await dial(port, upstream, 'a.pay.example');
   assert.equal(refusal, undefined);
   const server = (await echo.accepted()).info;
-  assert.deepEqual(server.peer?.uriSans, [CLIENT]);
-  assert.deepEqual(server.localUriSans, [SERVER]);
+  assert.deepEqual(server.peer?.sans.uris, [CLIENT]);
+  assert.deepEqual(server.localSans.uris, [SERVER]);
   assert.equal(server.alpn, 'http/1.1');
   assert.equal(server.serverName, 'a.pay.example');
   assert.equal(server.version, 'TLSv1.3');
@@ -158,8 +158,8 @@ test('both sides know the other by its SPIFFE id', async () => {
   assert.ok(server.peerValidated);
   assert.ok(!server.sessionReused);
   const client = upstream.info(socket);
-  assert.deepEqual(client.peer?.uriSans, [SERVER]);
-  assert.deepEqual(client.peer?.dnsSans, ['*.pay.example']);
+  assert.deepEqual(client.peer?.sans.uris, [SERVER]);
+  assert.deepEqual(client.peer?.sans.dnsNames, ['*.pay.example']);
   assert.ok(client.peerValidated);
   assert.match(client.peer?.issuer ?? '', /^CN=td Root CA [0-9a-f]{8},O=Tollway development$/);
   assert.match(client.peer?.fingerprint256 ?? '', /^[0-9a-f]{64}$/);
@@ -233,7 +233,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     assert.ok(second.socket.isSessionReused());
     const { info } = await echo.accepted();
     assert.ok(info.sessionReused);
-    assert.deepEqual(info.peer?.uriSans, [CLIENT]);
+    assert.deepEqual(info.peer?.sans.uris, [CLIENT]);
     assert.ok(info.peerValidated);
   });
 

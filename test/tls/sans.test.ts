@@ -20,6 +20,7 @@ test('all kinds are read, addresses in their short form', () => {
     dnsNames: ['a.example', '*.b'],
     ips: ['10.0.0.1', '2001:db8::1'],
     emails: [],
+    others: [],
   });
   assert.deepEqual(sans({}).uris, []);
 });

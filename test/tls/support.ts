@@ -26,9 +26,11 @@ export function validationContext(changes: Partial<ValidationContext> = {}): Val
     certificateHashes: [],
     spkiHashes: [],
     crl: undefined,
+    onlyLeafCrl: false,
     allowExpired: false,
     trustChain: 'verify',
     maxVerifyDepth: undefined,
+    spiffe: undefined,
     ...changes,
   };
 }

@@ -98,7 +98,7 @@ test('a request goes over verified mTLS, and says who answered', async () => {
   const { cluster: payment, stat } = fixture(endpoint('127.0.0.1', server.port));
   const outcome = await exchange(payment, head('GET')).done;
   assert.equal(outcome.status, 200);
-  assert.deepEqual(outcome.connection?.tls?.peer?.uriSans, [SERVER]);
+  assert.deepEqual(outcome.connection?.tls?.peer?.sans.uris, [SERVER]);
   assert.equal(stat('cluster.payment.ssl.handshake'), 1);
 });
 
@@ -299,7 +299,7 @@ test('a certificate of our own that rotates leaves pooled connections in use, an
   await until(() => stat('cluster.payment.upstream_cx_active') === 0, 'nothing is open');
   putTrust(secrets, ca.rootPem, { sanMatches: [uriSan(SERVER)] });
   const renewed = await exchange(payment, head('GET')).done;
-  assert.deepEqual(renewed.connection?.tls?.localUriSans, ['spiffe://td/ns/pay/sa/renewed']);
+  assert.deepEqual(renewed.connection?.tls?.localSans.uris, ['spiffe://td/ns/pay/sa/renewed']);
 });
 
 test('a removed root ends all idle connections, and the pool goes on with what comes after', async () => {

@@ -402,9 +402,11 @@ function pinned(name: string, pin: string): Secret {
     certificateHashes: [pin],
     spkiHashes: [],
     crl: undefined,
+    onlyLeafCrl: false,
     allowExpired: false,
     trustChain: 'verify',
     maxVerifyDepth: undefined,
+    spiffe: undefined,
   } as const;
   return { kind: 'validation', name, validation };
 }

@@ -15,7 +15,7 @@ import type { CompressorLibrary, DecompressorLibrary } from '../model/filters/co
 import type { HttpConnectionManager, Tracing } from '../model/http-connection-manager.ts';
 import type { PathMatch, RedirectPredicate } from '../model/route.ts';
 import type { TcpProxy } from '../model/tcp-proxy.ts';
-import type { DownstreamTls, TransportSocket, UpstreamTls } from '../model/tls.ts';
+import type { DownstreamTls, SpiffeValidation, TransportSocket, UpstreamTls } from '../model/tls.ts';
 import { type DecodeChecks, NO_CHECKS } from './checks.ts';
 
 /** A field that cannot stand. `path` is rooted at the resource: `filter_chains[0].filters[1].typed_config.route_config`. */
@@ -96,6 +96,7 @@ export interface ExtensionResults {
   readonly 'header-format': 'preserve';
   readonly 'compressor-library': CompressorLibrary;
   readonly 'decompressor-library': DecompressorLibrary;
+  readonly 'certificate-validator': SpiffeValidation;
   readonly 'bootstrap-extension': Json;
 }
 

@@ -26,6 +26,7 @@ import { HTTP_INSPECTOR, ORIGINAL_DST, TLS_INSPECTOR } from './listener.ts';
 import { LEAST_REQUEST, NO_HASHING, NOT_PROVIDED, RANDOM, ROUND_ROBIN, WRR_LOCALITY } from './load-balancing.ts';
 import { PREVIOUS_HOSTS, PREVIOUS_PRIORITIES } from './retry-policy.ts';
 import { URI_TEMPLATE } from './route-match.ts';
+import { SPIFFE_VALIDATOR } from './spiffe-validator.ts';
 import { TCP_PROXY } from './tcp-proxy.ts';
 import { DOWNSTREAM_TLS, UPSTREAM_TLS } from './tls.ts';
 import { OPEN_TELEMETRY } from './tracing.ts';
@@ -169,6 +170,7 @@ export const EXTENSIONS: ExtensionTable = {
       'the upstream would take the first bytes for its header',
     ),
   ],
+  'certificate-validator': [SPIFFE_VALIDATOR],
   'load-balancing-policy': [
     ROUND_ROBIN,
     LEAST_REQUEST,

@@ -1,9 +1,10 @@
 /** Certificates, what a peer's must look like, and the secrets that bring either. */
 import type { MessageObject } from '../../protos/index.ts';
-import type { SanMatch, Secret, TlsCertificate, ValidationContext } from '../model/tls.ts';
+import type { SanMatch, Secret, SpiffeValidation, TlsCertificate, ValidationContext } from '../model/tls.ts';
 import { decodeDataSource, each, inside } from './common.ts';
 import { type DecodeContext, support } from './context.ts';
-import { flag, has, message, text, textOrNone, texts, word, wrappedNumber } from './fields.ts';
+import { decodeExtension } from './extension.ts';
+import { any, flag, has, message, text, textOrNone, texts, word, wrappedNumber } from './fields.ts';
 import { decodeStringMatch } from './matcher.ts';
 
 const TLS = 'envoy.extensions.transport_sockets.tls.v3';
@@ -21,8 +22,7 @@ support(`${TLS}.TlsCertificate`, {
   },
 });
 support(`${TLS}.SubjectAltNameMatcher`, {
-  acts: ['san_type', 'matcher'],
-  refused: { oid: 'OTHER_NAME is not matched' },
+  acts: ['san_type', 'matcher', 'oid'],
 });
 support(`${TLS}.CertificateValidationContext`, {
   acts: [
@@ -34,18 +34,16 @@ support(`${TLS}.CertificateValidationContext`, {
     'match_subject_alt_names',
     'crl',
     'trust_chain_verification',
+    'allow_expired_certificate',
+    'max_verify_depth',
+    'only_verify_leaf_cert_crl',
+    'custom_validator_config',
   ],
-  ignored: {
-    allow_expired_certificate:
-      'an expired certificate is not let in: OpenSSL tells one fault of a chain, and another could hide behind the expiry',
-  },
+  ignored: { suppress_client_ca_list: 'clients are told which authorities are trusted' },
   refused: {
-    max_verify_depth: 'chains are verified to any depth',
     ca_certificate_provider_instance: PROVIDERS,
     system_root_certs: 'name the bundle with trusted_ca',
     require_signed_certificate_timestamp: 'certificate transparency is not checked',
-    custom_validator_config: 'custom validators are not built',
-    only_verify_leaf_cert_crl: 'a CRL is held against the whole chain',
   },
 });
 support(`${TLS}.Secret`, {
@@ -80,18 +78,24 @@ const SAN_TYPES: { readonly [type: string]: SanMatch['type'] } = {
   URI: 'uri',
   EMAIL: 'email',
   IP_ADDRESS: 'ip',
+  OTHER_NAME: 'other',
 };
+/** Dotted, as X.660 §7 has its arcs. */
+const OID = /^[0-2](\.(0|[1-9]\d*))+$/;
 
 function decodeSanMatch(matcher: MessageObject, ctx: DecodeContext): SanMatch {
   const type = SAN_TYPES[word(matcher, 'san_type', 'SAN_TYPE_UNSPECIFIED')];
   if (type === undefined) {
     ctx.error(
-      `${word(matcher, 'san_type', 'SAN_TYPE_UNSPECIFIED')} is not matched; use DNS, URI, EMAIL or IP_ADDRESS`,
+      `${word(matcher, 'san_type', 'SAN_TYPE_UNSPECIFIED')} is not matched; use DNS, URI, EMAIL, IP_ADDRESS or OTHER_NAME`,
       'san_type',
     );
   }
   const match = ctx.at('matcher', () => decodeStringMatch(message(matcher, 'matcher'), ctx));
-  return { type: type ?? 'any', match };
+  if (type !== 'other') return { type: type ?? 'any', match };
+  const oid = text(matcher, 'oid');
+  if (!OID.test(oid)) ctx.error(`"${oid}" is no OID: an OTHER_NAME needs the dotted id of its kind`, 'oid');
+  return { type, oid, match };
 }
 
 const HEX_SHA256 = /^[0-9a-f]{64}$/;
@@ -111,6 +115,14 @@ function decodeSpkiHashes(context: MessageObject, ctx: DecodeContext): string[] 
     }
     return hash;
   });
+}
+
+function decodeValidator(extension: MessageObject, ctx: DecodeContext): SpiffeValidation | undefined {
+  const name = text(extension, 'name');
+  const found = ctx.at('typed_config', () =>
+    decodeExtension('certificate-validator', any(extension, 'typed_config'), name, ctx),
+  );
+  return found.kind === 'acts' ? found.value : undefined;
 }
 
 /** envoy CertificateValidationContext. */
@@ -133,11 +145,14 @@ export function decodeValidation(context: MessageObject, ctx: DecodeContext): Va
     certificateHashes: decodeHashes(context, ctx),
     spkiHashes: decodeSpkiHashes(context, ctx),
     crl: inside(context, 'crl', ctx, decodeDataSource),
+    onlyLeafCrl: flag(context, 'only_verify_leaf_cert_crl'),
     allowExpired: flag(context, 'allow_expired_certificate'),
     trustChain: word(context, 'trust_chain_verification', '') === 'ACCEPT_UNTRUSTED' ? 'accept-untrusted' : 'verify',
     maxVerifyDepth: wrappedNumber(context, 'max_verify_depth'),
+    spiffe: inside(context, 'custom_validator_config', ctx, (config) => decodeValidator(config, ctx)),
   };
-  if (decoded.trustedCa !== undefined || decoded.crl !== undefined) ctx.checked(ctx.checks.trust(decoded));
+  if (decoded.trustedCa !== undefined || decoded.crl !== undefined || decoded.spiffe !== undefined)
+    ctx.checked(ctx.checks.trust(decoded));
   return decoded;
 }
 
@@ -145,7 +160,7 @@ export function decodeValidation(context: MessageObject, ctx: DecodeContext): Va
  * A context that is whole. A default that SDS completes is not held against this: its CA comes with the secret.
  */
 export function requireTrustedCa(validation: ValidationContext, ctx: DecodeContext): ValidationContext {
-  if (validation.trustedCa !== undefined) return validation;
+  if (validation.trustedCa !== undefined || validation.spiffe !== undefined) return validation;
   if (validation.sanMatches.length > 0) {
     ctx.error('SAN-based verification of peer certificates without trusted CA is insecure and not allowed');
   }

@@ -71,7 +71,15 @@ support(`${TLS}.DownstreamTlsContext`, {
   },
 });
 support(`${TLS}.UpstreamTlsContext`, {
-  acts: ['common_tls_context', 'sni', 'max_session_keys', 'allow_renegotiation', 'enforce_rsa_key_usage'],
+  acts: [
+    'common_tls_context',
+    'sni',
+    'auto_host_sni',
+    'auto_sni_san_validation',
+    'max_session_keys',
+    'allow_renegotiation',
+    'enforce_rsa_key_usage',
+  ],
 });
 const VERSIONS: { readonly [version: string]: TlsVersion } = { TLSv1_2: 'TLSv1.2', TLSv1_3: 'TLSv1.3' };
 const VERSION_FIELDS = ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'] as const;
@@ -206,9 +214,8 @@ function decodeUpstream(context: MessageObject, ctx: DecodeContext): TransportSo
     tls: {
       common,
       sni: textOrNone(context, 'sni'),
-      // Fields of newer protos than those shipped here: never set.
-      autoHostSni: false,
-      autoSniSanValidation: false,
+      autoHostSni: flag(context, 'auto_host_sni'),
+      autoSniSanValidation: flag(context, 'auto_sni_san_validation'),
       allowRenegotiation: flag(context, 'allow_renegotiation'),
       enforceRsaKeyUsage: wrappedFlag(context, 'enforce_rsa_key_usage') ?? false,
       maxSessionKeys: wrappedNumber(context, 'max_session_keys') ?? SESSION_KEYS,

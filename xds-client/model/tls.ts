@@ -17,8 +17,17 @@ export interface TlsCertificate {
 
 /** One SubjectAltNameMatcher: which kind of SAN, and how its text must look. `any` comes from the deprecated list. */
 export interface SanMatch {
-  readonly type: 'dns' | 'uri' | 'email' | 'ip' | 'any';
+  readonly type: 'dns' | 'uri' | 'email' | 'ip' | 'other' | 'any';
+  /** Of an `other` name: its kind, dotted. */
+  readonly oid?: string;
   readonly match: StringMatch;
+}
+
+/** envoy SPIFFECertValidatorConfig: each trust domain is vouched for by authorities of its own. */
+export interface SpiffeValidation {
+  readonly domains: readonly { readonly name: string; readonly bundle: DataSource }[];
+  /** A SPIFFE bundle map in JSON; it stands alone. */
+  readonly bundles: DataSource | undefined;
 }
 
 /** envoy CertificateValidationContext. */
@@ -32,11 +41,15 @@ export interface ValidationContext {
   /** Base64 SHA-256 of the DER SubjectPublicKeyInfo. */
   readonly spkiHashes: readonly string[];
   readonly crl: DataSource | undefined;
-  /** Nothing heeds it but the check that it stands beside a CA. */
+  /** The CRL is held against the leaf alone. */
+  readonly onlyLeafCrl: boolean;
+  /** Periods of validity are not looked at. */
   readonly allowExpired: boolean;
   /** `accept-untrusted`: the chain is not verified (ACCEPT_UNTRUSTED). */
   readonly trustChain: 'verify' | 'accept-untrusted';
+  /** As BoringSSL counts: so many certificates beside the leaf, the trusted one included; 0 is 1. */
   readonly maxVerifyDepth: number | undefined;
+  readonly spiffe: SpiffeValidation | undefined;
 }
 
 /** A named secret as SDS delivers it. */

@@ -4,10 +4,10 @@
  */
 import { hostname } from 'node:os';
 import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
-import type { TlsInfo } from '../../http/connection-info.ts';
 import type { HeaderMap, RequestHead } from '../../http/headers.ts';
 import type { StreamInfo } from '../../http/stream-info.ts';
 import { addressText } from '../../upstream/contract.ts';
+import { certificateOperators, chainOperators } from './certificate-operators.ts';
 import { coalesce } from './coalesce.ts';
 import { flagText, longFlagText } from './flags.ts';
 import { grpcStatusOf, grpcStatusText, isGrpcRequest } from './grpc-status.ts';
@@ -248,48 +248,6 @@ const endpointText = (info: StreamInfo): string | undefined =>
 
 const list = (values: readonly string[] | undefined): string | undefined => dashIfEmpty(values?.join(',') ?? '');
 
-/** What the certificate on one side tells: `DOWNSTREAM_PEER_SUBJECT` and its like. */
-function tls(side: 'DOWNSTREAM' | 'UPSTREAM', of: (info: StreamInfo) => TlsInfo | undefined): [string, Make][] {
-  const day = (read: (info: StreamInfo) => number | undefined): Make => {
-    return (argument) => {
-      const format = compileTime(argument, false);
-      if (typeof format !== 'function') return format;
-      return (info) => {
-        const at = read(info);
-        return at === undefined ? undefined : format(at);
-      };
-    };
-  };
-  return [
-    [`${side}_TLS_VERSION`, plain((info) => of(info)?.version)],
-    [`${side}_TLS_CIPHER`, plain((info) => of(info)?.cipher)],
-    [`${side}_TLS_SESSION_ID`, none],
-    [`${side}_TLS_GROUP`, none],
-    [`${side}_PEER_URI_SAN`, plain((info) => list(of(info)?.peer?.uriSans))],
-    [`${side}_PEER_DNS_SAN`, plain((info) => list(of(info)?.peer?.dnsSans))],
-    [`${side}_PEER_IP_SAN`, none],
-    [`${side}_PEER_EMAIL_SAN`, none],
-    [`${side}_PEER_OTHERNAME_SAN`, none],
-    [`${side}_PEER_SUBJECT`, plain((info) => of(info)?.peer?.subject)],
-    [`${side}_PEER_ISSUER`, plain((info) => of(info)?.peer?.issuer)],
-    [`${side}_PEER_SERIAL`, plain((info) => of(info)?.peer?.serial)],
-    [`${side}_PEER_FINGERPRINT_256`, plain((info) => of(info)?.peer?.fingerprint256)],
-    [`${side}_PEER_FINGERPRINT_1`, none],
-    [
-      `${side}_PEER_CERT`,
-      plain((info) => (of(info)?.peer === undefined ? undefined : encodeURIComponent(of(info)?.peer?.pem() ?? ''))),
-    ],
-    [`${side}_PEER_CERT_V_START`, day((info) => of(info)?.peer?.notBefore)],
-    [`${side}_PEER_CERT_V_END`, day((info) => of(info)?.peer?.notAfter)],
-    [`${side}_LOCAL_URI_SAN`, plain((info) => list(of(info)?.localUriSans))],
-    [`${side}_LOCAL_SUBJECT`, plain((info) => of(info)?.localSubject)],
-    [`${side}_LOCAL_DNS_SAN`, none],
-    [`${side}_LOCAL_IP_SAN`, none],
-    [`${side}_LOCAL_EMAIL_SAN`, none],
-    [`${side}_LOCAL_OTHERNAME_SAN`, none],
-  ];
-}
-
 const VERSIONS: { readonly [version: number]: string } = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' };
 
 const responseField = (info: StreamInfo, name: string): string | undefined =>
@@ -303,7 +261,6 @@ const UNMEASURED = [
       `${side}_${what}_SENT`,
     ]),
   ),
-  ...['FINGERPRINTS_256', 'FINGERPRINTS_1', 'SERIALS'].map((what) => `DOWNSTREAM_PEER_CHAIN_${what}`),
   ...['FINGERPRINT_256', 'SERIAL'].map((what) => `DOWNSTREAM_PEER_ISSUER_${what}`),
   ...['DOWNSTREAM_TRANSPORT_FAILURE_REASON', 'DOWNSTREAM_LOCAL_CLOSE_REASON', 'DOWNSTREAM_DETECTED_CLOSE_TYPE'],
   ...['DOWNSTREAM_HANDSHAKE_DURATION', 'DOWNSTREAM_CX_RTT', 'ROUNDTRIP_DURATION', 'BYTES_RETRANSMITTED'],
@@ -372,9 +329,10 @@ const OPERATORS: ReadonlyMap<string, Make> = new Map<string, Make>([
   ),
   ['UPSTREAM_REQUEST_ATTEMPT_COUNT', plain((info) => info.attemptCount)],
   ['UPSTREAM_TRANSPORT_FAILURE_REASON', plain((info) => info.upstreamTransportFailureReason?.replaceAll(' ', '_'))],
-  ...tls('UPSTREAM', (info) => info.upstreamTls),
+  ...certificateOperators('UPSTREAM', (info) => info.upstreamTls),
   ['UPSTREAM_SERVER_NAME', plain((info) => info.upstreamTls?.serverName)],
-  ...tls('DOWNSTREAM', (info) => info.connection.tls),
+  ...certificateOperators('DOWNSTREAM', (info) => info.connection.tls),
+  ...chainOperators((info) => info.connection.tls),
   ...addresses(
     'DOWNSTREAM_REMOTE',
     (info) => info.clientAddress ?? info.connection.remoteAddress,

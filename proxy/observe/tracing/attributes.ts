@@ -45,7 +45,7 @@ export function serverAttributes(info: StreamInfo, identity: SpanIdentity, maxPa
   if (info.endpoint !== undefined) out['tollway.endpoint'] = addressText(info.endpoint.address);
   if (info.responseCodeDetails !== undefined) out['tollway.response_code_details'] = info.responseCodeDetails;
   if (info.attemptCount > 0) out['tollway.attempts'] = info.attemptCount;
-  const identityOfPeer = connection.tls?.peer?.uriSans[0];
+  const identityOfPeer = connection.tls?.peer?.sans.uris[0];
   if (identityOfPeer !== undefined) out['tollway.downstream_identity'] = identityOfPeer;
   for (const [i, attempt] of (info.attempts ?? []).entries()) {
     const where = attempt.endpoint === undefined ? '-' : addressText(attempt.endpoint.address);

@@ -29,6 +29,8 @@ export interface UpstreamTlsOptions {
   readonly cert: string;
   readonly key: string;
   readonly alpn?: readonly string[];
+  /** OpenSSL's list: `DEFAULT@SECLEVEL=0` to show weak keys. */
+  readonly ciphers?: string;
 }
 
 export interface UpstreamTlsSaw {

@@ -66,7 +66,7 @@ export class UpstreamAttempt implements ClientStreamHandler, PoolCallbacks, Time
   /** The endpoint proved to be a workload of the mesh: a verified certificate with a SPIFFE id. */
   get isMesh(): boolean {
     const tls = this.connection?.tls;
-    return tls?.peerValidated === true && (tls.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false);
+    return tls?.peerValidated === true && (tls.peer?.sans.uris.some((uri) => uri.startsWith('spiffe://')) ?? false);
   }
 
   /** Starts the attempt's own clock. */

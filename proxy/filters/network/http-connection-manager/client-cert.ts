@@ -3,7 +3,7 @@
  * (https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert).
  */
 import type { HttpConnectionManager } from '../../../../xds-client/model/http-connection-manager.ts';
-import type { ConnectionInfo, TlsInfo } from '../../../http/connection-info.ts';
+import type { ConnectionInfo, PeerCertificate, TlsInfo } from '../../../http/connection-info.ts';
 import type { HeaderMap } from '../../../http/headers.ts';
 
 const NAME = 'x-forwarded-client-cert';
@@ -54,6 +54,13 @@ export function isMutual(tls: TlsInfo | undefined): tls is TlsInfo {
   return tls !== undefined && tls.peer !== undefined && tls.peerValidated;
 }
 
+function chainPem(peer: PeerCertificate): string {
+  return peer
+    .chain()
+    .map((member) => member.pem())
+    .join('');
+}
+
 /** `By=spiffe://...;Hash=...;Subject="...";URI=spiffe://...`, in Envoy's order. */
 export function clientCertElement(
   connection: ConnectionInfo,
@@ -63,12 +70,12 @@ export function clientCertElement(
   if (!isMutual(tls) || tls.peer === undefined) return undefined;
   const { peer } = tls;
   const parts: string[] = [];
-  for (const uri of tls.localUriSans) parts.push(`By=${uri}`);
+  for (const uri of tls.localSans.uris) parts.push(`By=${uri}`);
   parts.push(`Hash=${peer.fingerprint256}`);
   if (details.cert) parts.push(`Cert="${encodeURIComponent(peer.pem())}"`);
-  if (details.chain) parts.push(`Chain="${encodeURIComponent(peer.pem())}"`);
+  if (details.chain) parts.push(`Chain="${encodeURIComponent(chainPem(peer))}"`);
   if (details.subject) parts.push(`Subject="${peer.subject.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
-  if (details.uri) for (const uri of peer.uriSans) parts.push(`URI=${uri}`);
-  if (details.dns) for (const dns of peer.dnsSans) parts.push(`DNS=${dns}`);
+  if (details.uri) for (const uri of peer.sans.uris) parts.push(`URI=${uri}`);
+  if (details.dns) for (const dns of peer.sans.dnsNames) parts.push(`DNS=${dns}`);
   return parts.join(';');
 }

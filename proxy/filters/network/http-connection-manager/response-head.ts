@@ -59,5 +59,5 @@ function traceForced(manager: HttpManager, info: StreamInfo): boolean {
 
 /** The downstream is a workload of the mesh: its verified certificate holds a SPIFFE id. */
 function isMeshDownstream(info: StreamInfo): boolean {
-  return info.connection.tls?.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false;
+  return info.connection.tls?.peer?.sans.uris.some((uri) => uri.startsWith('spiffe://')) ?? false;
 }
