@@ -11,6 +11,8 @@ import { HealthFlag } from './cluster/shared.ts';
 import { systemTimers } from './cluster/system-resolver.ts';
 import type { ComponentLog } from './log.ts';
 import type { StatsStore } from './observe/stats/contract.ts';
+import type * as timersModule from './timers.ts';
+import type * as livesModule from './tls/lives.ts';
 import type * as tlsModule from './tls/provider.ts';
 import type { SecretTable } from './tls/secret-table.ts';
 
@@ -24,13 +26,19 @@ export interface ClusterHealthOptions {
   readonly log: ComponentLog;
 }
 
-interface Modules extends Pick<typeof checksModule, 'HealthChecks'>, Pick<typeof tlsModule, 'WorkerTlsProvider'> {}
+interface Modules
+  extends Pick<typeof checksModule, 'HealthChecks'>,
+    Pick<typeof tlsModule, 'WorkerTlsProvider'>,
+    Pick<typeof livesModule, 'ConnectionLives'>,
+    Pick<typeof timersModule, 'createTimers'> {}
 
 function loadModules(): Modules {
   const require = createRequire(import.meta.url);
   const { HealthChecks } = require('./cluster/health-check/health-checks.ts') as typeof checksModule;
   const { WorkerTlsProvider } = require('./tls/provider.ts') as typeof tlsModule;
-  return { HealthChecks, WorkerTlsProvider };
+  const { ConnectionLives } = require('./tls/lives.ts') as typeof livesModule;
+  const { createTimers } = require('./timers.ts') as typeof timersModule;
+  return { HealthChecks, WorkerTlsProvider, ConnectionLives, createTimers };
 }
 
 export class ClusterHealth {
@@ -82,11 +90,21 @@ export class ClusterHealth {
   private load(): checksModule.HealthChecks {
     if (this.checks !== undefined) return this.checks;
     const { directory, stats, secrets, onChecked, log } = this.options;
-    const { HealthChecks, WorkerTlsProvider } = loadModules();
+    const { HealthChecks, WorkerTlsProvider, ConnectionLives, createTimers } = loadModules();
+    const now = (): number => performance.now();
+    const lives = new ConnectionLives({
+      timers: createTimers(now),
+      wallClock: Date.now,
+      now,
+      random: Math.random,
+      // a check's connection carries nothing that a longer grace would save
+      number: () => undefined,
+      log: undefined,
+    });
     this.checks = new HealthChecks(
       {
         stats,
-        tls: new WorkerTlsProvider(secrets, Date.now, (message) => log.error({}, message)),
+        tls: new WorkerTlsProvider(secrets, Date.now, (message) => log.error({}, message), lives),
         timers: systemTimers,
         random: Math.random,
         hasTraffic: (name) => directory().hasTraffic(name),

@@ -9,6 +9,8 @@ import type { DownstreamTls, UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import type { Life, Mortal } from './lives.ts';
 
+export type { Life, Mortal } from './lives.ts';
+
 /** The worker's secrets, fed by `secret` messages; keys are `secretKey(ref)` (proxy/tls/secret-key.ts). */
 export interface TlsProvider {
   upstream(config: UpstreamTls): UpstreamTlsContext;

@@ -56,6 +56,8 @@ export interface DialEvents {
 }
 
 export interface Dialed {
+  /** Its certificates end, or its endpoint is not trusted any more: the next check dials anew. */
+  readonly stale: boolean;
   /** Ends the connection; `onClosed` is not called. */
   destroy(): void;
 }

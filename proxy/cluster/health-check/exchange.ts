@@ -62,7 +62,7 @@ export class Exchange {
   }
 
   send(head: RequestHead, body: Buffer | undefined): void {
-    if (this.codec !== undefined && this.codec.availableStreams === 0) this.drop();
+    if (this.codec !== undefined && (this.codec.availableStreams === 0 || this.dialed?.stale === true)) this.drop();
     this.busy = true;
     this.current++;
     if (this.codec !== undefined) {

@@ -6,7 +6,7 @@ import type { Endpoint } from '../../../xds-client/model/endpoint.ts';
 import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
 import type { TransportSocket, UpstreamTls } from '../../../xds-client/model/tls.ts';
 import type { StatsStore } from '../../observe/stats/contract.ts';
-import type { TlsProvider, UpstreamTlsContext } from '../../tls/contract.ts';
+import type { Life, TlsProvider, UpstreamTlsContext } from '../../tls/contract.ts';
 import { type DialContext, dial } from '../../upstream/dial.ts';
 import { type SslStats, sslStats } from '../../upstream/pool-context.ts';
 import { checkAddress } from '../health.ts';
@@ -88,14 +88,17 @@ export function checkTarget(options: TargetOptions): CheckTarget {
     onVerify,
     onProtocolError,
     report,
-    dial: (alpn, events) => connectTo(wrapping.context(endpoint(), alpn), () => wrapping.sslStats, events),
+    dial: (alpn, events) =>
+      connectTo(cluster.name, wrapping.context(endpoint(), alpn), () => wrapping.sslStats, events),
   };
 }
 
 /** Throws where Node refuses the address, or while TLS material is missing. */
-function connectTo(context: DialContext, ssl: () => SslStats, events: DialEvents): Dialed {
+function connectTo(cluster: string, context: DialContext, ssl: () => SslStats, events: DialEvents): Dialed {
   const socket: Socket = dial(context, false);
   let over = false;
+  let stale = false;
+  let life: Life | undefined;
   const close = (): void => {
     if (over) return;
     over = true;
@@ -107,7 +110,10 @@ function connectTo(context: DialContext, ssl: () => SslStats, events: DialEvents
   socket.on('error', (error) => {
     if (handshaking && !over) ssl().failed(error);
   });
-  socket.on('close', close);
+  socket.on('close', () => {
+    life?.release();
+    close();
+  });
   socket.once('connect', () => {
     handshaking = tls !== undefined;
     if (tls === undefined) events.onReady(socket);
@@ -122,9 +128,29 @@ function connectTo(context: DialContext, ssl: () => SslStats, events: DialEvents
       return;
     }
     ssl().handshake(socket, tls.context.info(socket));
+    life = tls.context.admit?.(
+      socket,
+      {
+        retires: true,
+        retire: (why) => {
+          stale = true;
+          ssl().ended(why);
+        },
+        // without a word: nobody's health depends on it any more
+        cut: () => {
+          over = true;
+          socket.destroy();
+        },
+        describe: () => `cluster "${cluster}": connection of a health check`,
+      },
+      tls.expectedSan,
+    );
     events.onReady(socket);
   });
   return {
+    get stale() {
+      return stale;
+    },
     destroy: () => {
       over = true;
       socket.destroy();

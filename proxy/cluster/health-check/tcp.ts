@@ -25,6 +25,7 @@ export class TcpChecker implements Checker {
   }
 
   check(): void {
+    if (this.dialed?.stale === true) this.drop();
     this.busy = true;
     this.held = Buffer.alloc(0);
     if (this.socket !== undefined) {

@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { DevCa } from '../../../certs/source/dev-ca.ts';
 import { SUCCESS, UNREACHABLE } from '../../../proxy/cluster/health-check/contract.ts';
+import { TimerWheel } from '../../../proxy/timers.ts';
+import { ConnectionLives } from '../../../proxy/tls/lives.ts';
 import { WorkerTlsProvider } from '../../../proxy/tls/provider.ts';
 import { SecretTable } from '../../../proxy/tls/secret-table.ts';
 import type { HealthCheck } from '../../../xds-client/model/health-check.ts';
@@ -94,6 +96,37 @@ test('a rotated certificate is shown with the next connection', async (t) => {
     seen.map((one) => JSON.stringify(one)),
     [`["h2","URI:${CLIENT}"]`, `["h2","URI:${SERVER}"]`],
   );
+});
+
+test('a kept connection is not asked again once its endpoint is not trusted, or its certificates end', async (t) => {
+  const { port, seen } = await service(t);
+  const secrets = material();
+  let passed = 0;
+  const now = (): number => passed;
+  const timers = new TimerWheel({ now, wakeAt: () => undefined });
+  const turns: (() => void)[] = [];
+  const lives = new ConnectionLives({
+    timers,
+    now,
+    wallClock: () => Date.now() + passed,
+    random: () => 0,
+    number: () => undefined,
+    log: undefined,
+    later: (next) => turns.push(next),
+  });
+  const tls = new WorkerTlsProvider(secrets, Date.now, (message) => assert.fail(message), lives);
+  const { ask, stat } = checkerTo(t, port, { probe: GRPC }, undefined, { ...over(secrets), tls });
+  assert.deepEqual([await ask(), await ask()], [SUCCESS, SUCCESS]);
+  assert.equal(seen.length, 1);
+  passed = 29_000;
+  timers.advance();
+  assert.equal(stat('ssl.connection_expired'), 1);
+  assert.deepEqual([await ask(), await ask()], [SUCCESS, SUCCESS]);
+  assert.equal(seen.length, 2, 'a new connection, which is kept');
+  putTrust(secrets, new DevCa({ now: Date.now, trustDomain: 'td' }).rootPem);
+  for (const next of turns.splice(0)) next();
+  assert.equal(stat('ssl.connection_distrusted'), 1);
+  assert.deepEqual(await ask(), UNREACHABLE);
 });
 
 test('the match criteria of the check choose the transport socket', async (t) => {
