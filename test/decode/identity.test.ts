@@ -130,6 +130,10 @@ test('what is misspelt, missing or of another kind is told with its path', () =>
     [{ istio_ca: { ...ca, ttl: '1h' } }, ['@.istio_ca.ttl "1h" is not a duration of a second or more, written 3600s']],
     [{ istio_ca: { ...ca, spiffe_id: 'td/x' } }, ['@.istio_ca.spiffe_id "td/x" is not a SPIFFE id']],
     [
+      { spiffe_workload_api: { socket: 'tcp://agent:8081' } },
+      ['@.spiffe_workload_api.socket "tcp://agent:8081" is neither unix:///path nor tcp://address:port'],
+    ],
+    [
       { spiffe_workload_api: { socket: '/run/agent.sock' } },
       ['@.spiffe_workload_api.socket "/run/agent.sock" is neither unix:///path nor tcp://address:port'],
     ],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Identity } from '../../certs/source/contract.ts';
+import { toJson } from '../../protos/index.ts';
 import { identitySecret, isFileName } from '../../proxy/secrets/identity-secrets.ts';
 import { certificateOf } from '../certs/fakes.ts';
 
@@ -54,4 +55,24 @@ test('names of files need no identity', () => {
   });
   assert.equal(isFileName('file-root:system'), false);
   assert.equal(identitySecret('default', undefined, NAMES), undefined);
+});
+
+test('ALL is every trust domain with its bundle', () => {
+  const secret = identitySecret('ALL', identity, NAMES);
+  const json = toJson('envoy.extensions.transport_sockets.tls.v3.Secret', secret ?? {});
+  assert.deepEqual(json, {
+    name: 'ALL',
+    validation_context: {
+      custom_validator_config: {
+        name: 'envoy.tls.cert_validator.spiffe',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig',
+          trust_domains: [
+            { name: 'td', trust_bundle: { inline_string: 'own' } },
+            { name: 'partner', trust_bundle: { inline_string: 'theirs' } },
+          ],
+        },
+      },
+    },
+  });
 });

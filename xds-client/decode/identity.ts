@@ -22,6 +22,8 @@ const KEY_TYPES: { readonly [name: string]: IdentityKeyType } = {
 /** As long as Istio's agent asks for. */
 const TTL_MS = { istio: 86_400_000, development: 3_600_000 };
 const SECRETS = { cluster: 'sds-grpc', certificate: 'default', trust: 'ROOTCA' };
+/** An absolute path or an IP with its port: neither is looked up (SPIFFE Workload Endpoint §4). */
+const SOCKET = /^(unix:(\/\/)?\/.+|tcp:\/\/([\d.]+|\[[\da-f:]+\]):\d+)$/i;
 const SOURCES = ['istio_ca', 'spiffe_workload_api', 'files', 'development_ca'] as const;
 
 /** `undefined` where the bootstrap names no source. `clusters`: the bootstrap's own. */
@@ -77,7 +79,7 @@ function decodeSource(
     }
     case 'spiffe_workload_api': {
       const socket = textOf(membersOf(json, ['socket'], ctx), 'socket', ctx);
-      if (socket !== undefined && !/^(unix:|tcp:\/\/)./.test(socket)) {
+      if (socket !== undefined && !SOCKET.test(socket)) {
         ctx.error(`"${socket}" is neither unix:///path nor tcp://address:port`, 'socket');
       }
       return { kind: 'spiffe-workload-api', socket };
