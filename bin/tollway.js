@@ -1,4 +1,7 @@
 #!/usr/bin/env node
 import { launch } from './launch.js';
 
-await launch('proxy/main.ts', process.argv.slice(2));
+const [, , first, ...others] = process.argv;
+// Beside Envoy's command line, which has no subcommands.
+if (first === 'redirect') await launch('deploy/redirect/main.ts', others);
+else await launch('proxy/main.ts', process.argv.slice(2));
