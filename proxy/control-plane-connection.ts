@@ -12,6 +12,12 @@ import { addressText } from './upstream/contract.ts';
 /** Secrets that the process supplies itself, as they are now. */
 export type SuppliedSecrets = () => readonly Secret[];
 
+/**
+ * Envoy waits for up to 30 s. An agent behind a UNIX socket is no server that a fleet could overrun, and certificates may have
+ * expired while it was away.
+ */
+const AGENT_BACKOFF = { baseMs: 500, maxMs: 1_000 };
+
 /** The connection for `ads` (the bootstrap's ADS services) or for a source with a cluster of its own. */
 export function controlPlaneConnection(
   bootstrap: Bootstrap,
@@ -19,12 +25,22 @@ export function controlPlaneConnection(
   supplied: SuppliedSecrets = () => [],
 ): ControlPlaneConnection {
   const services = servicesOf(bootstrap, source);
-  return { initialMetadata: services[0]?.initialMetadata ?? [], endpoint: endpointsOf(bootstrap, services, supplied) };
+  return {
+    initialMetadata: services[0]?.initialMetadata ?? [],
+    endpoint: endpointsOf(bootstrap, services, supplied),
+    ...(source.kind === 'grpc' && isAgent(bootstrap, source.cluster) ? { backoff: AGENT_BACKOFF } : {}),
+  };
 }
 
 /** The endpoints of a static cluster for gRPC, one for each number of failures; TLS material is read at each call. */
 export function clusterEndpoint(bootstrap: Bootstrap, cluster: string): ControlPlaneConnection['endpoint'] {
   return endpointsOf(bootstrap, [service(cluster)], () => []);
+}
+
+/** On this machine, and nobody else's. */
+function isAgent(bootstrap: Bootstrap, name: string): boolean {
+  const cluster = bootstrap.clusters.find((one) => one.name === name);
+  return cluster !== undefined && addressesOf(cluster).every(({ kind }) => kind === 'pipe');
 }
 
 function endpointsOf(

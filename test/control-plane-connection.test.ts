@@ -150,3 +150,20 @@ test('material may be a secret of the bootstrap, and no other', async (t) => {
   assert.equal(typeof (await ask(named)), 'number');
   assert.match(String(await ask(unknown)), /"roots" is none of them/);
 });
+
+test('an agent behind a UNIX socket is tried again within a second, a server far away with patience', () => {
+  const far = bootstrap(1, {});
+  const [xds] = far.clusters;
+  assert.ok(xds !== undefined);
+  const { localities } = assignment('agent', 1);
+  const atPipe = localities.map((locality) => ({
+    ...locality,
+    endpoints: locality.endpoints.map((one) => ({ ...one, address: { kind: 'pipe', path: '/run/sds.sock' } as const })),
+  }));
+  const agent = cluster('agent', { discovery: { kind: 'static', localities: atPipe } });
+  const both = { ...far, clusters: [xds, agent] };
+  const to = (name: string) => controlPlaneConnection(both, { kind: 'grpc', cluster: name, delta: false });
+  assert.equal(to('agent').backoff?.maxMs, 1_000);
+  assert.equal(to('xds').backoff, undefined);
+  assert.equal(controlPlaneConnection(both, { kind: 'ads' }).backoff, undefined);
+});

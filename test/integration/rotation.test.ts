@@ -322,10 +322,12 @@ test('secrets of the bootstrap and of a file serve, and the file rotates', async
   assert.equal(await shown('fixed'), fixed.serial.toLowerCase());
 });
 
-test('an agent on a UNIX socket hands secrets out, and serving goes on without it', async (t) => {
-  const [first, second] = [issue(), issue()];
+test('an agent on a UNIX socket hands secrets out, is not needed to go on, and is asked soon after it is back', async (t) => {
+  const [first, second, third] = [issue(), issue(), issue()];
   const path = join(folderOf(t), 'agent.sock');
-  const agent = new AdsServer();
+  let streams = 0;
+  const newAgent = (): AdsServer => new AdsServer({ onStreams: () => streams++ });
+  let agent = newAgent();
   t.after(() => agent.kill());
   const hands = (leaf: IssuedLeaf): void =>
     agent.setResources(
@@ -367,6 +369,16 @@ test('an agent on a UNIX socket hands secrets out, and serving goes on without i
   hands(second);
   await until('the new one is shown', async () => (await shown()) === second.serial.toLowerCase());
   agent.kill();
-  await until('the agent is missed', async () => ((await proxy.stat('sds.default.update_failure')) ?? 0) > 0);
+  // often enough for the pauses between tries to have grown
+  await until('the agent is missed', async () => ((await proxy.stat('sds.default.update_failure')) ?? 0) > 5);
   assert.equal(await shown(), second.serial.toLowerCase());
+  agent = newAgent();
+  hands(third);
+  streams = 0;
+  const back = Date.now();
+  await agent.listen(`unix:${path}`);
+  await until('it is asked', () => streams > 0);
+  const tookMs = Date.now() - back;
+  assert.ok(tookMs < 1_500, `asked after ${tookMs} ms`);
+  await until('what it has now is shown', async () => (await shown()) === third.serial.toLowerCase());
 });
