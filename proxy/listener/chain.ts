@@ -60,6 +60,11 @@ export class Chain {
           };
   }
 
+  /** Its upstream may speak to a caller that has said nothing. */
+  get greets(): boolean {
+    return this.tls === undefined && this.terminal.greet !== undefined;
+  }
+
   /** No new connection will come; closes its filters with the last one. */
   retire(): void {
     this.#retired = true;

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage } from '../errors.ts';
-import type { NetworkConnection } from '../filters/network/contract.ts';
+import type { Greeting, NetworkConnection } from '../filters/network/contract.ts';
 import type { ConnectionInfo, TlsInfo } from '../http/connection-info.ts';
 import { Timer, type TimerTarget } from '../timers.ts';
 import type { ClientHello } from '../tls/contract.ts';
@@ -26,6 +26,8 @@ export interface Generation {
   readonly stats: ListenerStats;
   /** `undefined`: nothing is looked at before the chain is chosen. */
   readonly inspectors: Inspectors | undefined;
+  /** A chain of it may speak first. */
+  readonly greets: boolean;
   readonly matcher: ChainMatcher<Chain>;
   readonly defaultChain: Chain | undefined;
   /** `undefined`: nothing asks where connections were going. */
@@ -40,6 +42,18 @@ export type HandOver = (socket: Socket, destination: OriginalDestination) => boo
 const HANDSHAKE_FAILURE = Buffer.from([21, 3, 3, 0, 2, 2, 40]);
 const INSPECTION_TIMER = 0;
 const HANDSHAKE_TIMER = 1;
+const SILENCE_TIMER = 2;
+/** Who speaks first has done so by then: a caller that has not may be waiting for the server. Timers are late by up to 20 ms. */
+const SILENCE_MS = 15;
+
+/** The supposed chain of a caller that says nothing. */
+interface Silent {
+  readonly chain: Chain;
+  readonly greeting: Greeting;
+  /** The server has spoken: the chain is no supposition any more. */
+  spoken: boolean;
+}
+
 /** Where `transport_socket_connect_timeout` says nothing: a handshake is never waited for without end. */
 export const HANDSHAKE_TIMEOUT_MS = 15_000;
 
@@ -50,6 +64,8 @@ export class Connection implements TimerTarget, Mortal {
   readonly #onClosed: (connection: Connection) => void;
   #socket: Socket | TLSSocket;
   #timer: Timer | undefined;
+  #silenceTimer: Timer | undefined;
+  #silent: Silent | undefined;
   #inspection: Inspection | undefined;
   #chain: Chain | undefined;
   #network: NetworkConnection | undefined;
@@ -100,6 +116,10 @@ export class Connection implements TimerTarget, Mortal {
       this.#timer = new Timer(this, handshakeMs === undefined ? INSPECTION_TIMER : HANDSHAKE_TIMER);
       environment.timers.arm(this.#timer, timeout);
     }
+    if (this.#generation.greets && handshakeMs === undefined) {
+      this.#silenceTimer = new Timer(this, SILENCE_TIMER);
+      environment.timers.arm(this.#silenceTimer, SILENCE_MS);
+    }
   }
 
   get activeStreams(): number {
@@ -142,6 +162,11 @@ export class Connection implements TimerTarget, Mortal {
 
   onTimer(kind: number): void {
     const { stats, listener } = this.#generation;
+    if (kind === SILENCE_TIMER) {
+      // What has come meanwhile is read first.
+      setImmediate(() => this.#greet());
+      return;
+    }
     if (kind === HANDSHAKE_TIMER) {
       stats.block.inc(LISTENER.DOWNSTREAM_CX_TRANSPORT_SOCKET_CONNECT_TIMEOUT);
       this.#socket.destroy();
@@ -161,7 +186,58 @@ export class Connection implements TimerTarget, Mortal {
     this.#restored = true;
   }
 
+  /** The caller may be waiting for the server: to the chain of those that speak neither TLS nor HTTP, if that may speak first. */
+  #greet(): void {
+    if (this.#closed || this.#inspection?.silent !== true) return;
+    const chain = this.#find(NOTHING);
+    const { terminal } = chain ?? {};
+    if (chain?.greets !== true || terminal?.greet === undefined || this.#goesOn()) return;
+    const info = this.#info(chain, undefined);
+    const callbacks = { continue: ignore, close: ignore };
+    if (chain.connectionFilters.some((filter) => filter.onNewConnection(info, callbacks) !== 'continue')) return;
+    try {
+      const greeting = terminal.greet(this.#raw, info, {
+        onSpoken: () => this.#spoken(),
+        onNothing: () => {
+          this.#silent = undefined;
+        },
+      });
+      this.#silent = { chain, greeting, spoken: false };
+    } catch (error) {
+      this.#generation.environment.log('error', `${info.listener.name}: ${errorMessage(error)}`);
+    }
+  }
+
+  /** The inspection goes on with the caller's first byte, but waits for it without end: the filter times the connection. */
+  #spoken(): void {
+    const silent = this.#silent;
+    if (silent === undefined) return;
+    silent.spoken = true;
+    this.#disarm();
+    this.#generation.stats.block.add(LISTENER.DOWNSTREAM_PRE_CX_ACTIVE, -1);
+    this.#adopt(silent.chain, undefined);
+    this.#network = silent.greeting;
+    if (this.#retired) silent.greeting.retire();
+  }
+
+  /** The server has spoken to a caller that now turns out to be one of another chain: neither can be served any more. */
+  #answered(outcome: InspectionOutcome, { chain, greeting }: Silent): void {
+    this.#inspection?.stop();
+    this.#inspection = undefined;
+    const right = outcome === 'remote-close' || (outcome !== 'too-large' && this.#find(outcome) === chain);
+    if (right) greeting.take();
+    else {
+      this.#generation.stats.block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_ERROR);
+      greeting.destroy();
+      this.#raw.destroy();
+    }
+  }
+
   #inspected(outcome: InspectionOutcome): void {
+    if (this.#silent?.spoken === true) {
+      this.#answered(outcome, this.#silent);
+      return;
+    }
     this.#endInspection();
     const { stats, inspectors } = this.#generation;
     const { block } = stats;
@@ -185,38 +261,49 @@ export class Connection implements TimerTarget, Mortal {
     if (this.#inspection === undefined) return;
     this.#inspection.stop();
     this.#inspection = undefined;
+    if (this.#silent?.spoken === true) return;
     this.#disarm();
     this.#generation.stats.block.add(LISTENER.DOWNSTREAM_PRE_CX_ACTIVE, -1);
   }
 
   /** To the chain, or to the listener of where it was going, which looks at its bytes anew. */
   #choose(seen: Inspected): void {
-    const { handOver } = this.#generation;
-    if (handOver !== undefined && this.#restored && !this.#takenOver && !this.#raw.destroyed) {
-      if (handOver(this.#raw, this.#destination)) {
-        this.#raw.off('close', this.#onClose);
-        this.#onClose();
-        return;
-      }
+    if (this.#goesOn() && this.#generation.handOver?.(this.#raw, this.#destination) === true) {
+      this.#raw.off('close', this.#onClose);
+      this.#onClose();
+      return;
     }
     this.#match(seen);
   }
 
-  #match(seen: Inspected): void {
-    const { matcher, defaultChain, stats } = this.#generation;
+  /** Another listener may be the one that it was going to. */
+  #goesOn(): boolean {
+    return this.#generation.handOver !== undefined && this.#restored && !this.#takenOver && !this.#raw.destroyed;
+  }
+
+  #find({ hello, http }: Inspected): Chain | undefined {
+    const { matcher, defaultChain } = this.#generation;
     const source = parseIp(this.#raw.remoteAddress ?? '');
-    const { hello } = seen;
-    const chain =
+    return (
       matcher.find({
         destination: parseIp(this.#destination.address),
         destinationPort: this.#destination.port,
         serverName: hello?.serverName ?? '',
         transportProtocol: hello === undefined ? 'raw_buffer' : 'tls',
-        applicationProtocols: hello?.alpn ?? (seen.http === undefined ? [] : [seen.http]),
+        applicationProtocols: hello?.alpn ?? (http === undefined ? [] : [http]),
         directSource: source,
         source,
         sourcePort: this.#raw.remotePort ?? 0,
-      }) ?? defaultChain;
+      }) ?? defaultChain
+    );
+  }
+
+  #match(seen: Inspected): void {
+    const { stats } = this.#generation;
+    const chain = this.#find(seen);
+    const silent = this.#silent;
+    this.#silent = undefined;
+    if (silent !== undefined && chain !== silent.chain) silent.greeting.withdraw();
     if (chain === undefined) {
       stats.block.inc(LISTENER.NO_FILTER_CHAIN_MATCH);
       // What was looked at was not taken: the caller's bytes are unread, and that is how its kernel learns it.
@@ -224,14 +311,23 @@ export class Connection implements TimerTarget, Mortal {
       else this.#raw.resetAndDestroy();
       return;
     }
+    this.#adopt(chain, seen.hello);
+    if (silent?.chain === chain) {
+      this.#network = silent.greeting;
+      if (this.#retired) silent.greeting.retire();
+      silent.greeting.take();
+    } else if (chain.tls === undefined) this.#filter(chain, undefined);
+    else this.#secure(chain, chain.tls, seen.hello);
+  }
+
+  #adopt(chain: Chain, hello: ClientHello | undefined): void {
+    const { stats } = this.#generation;
     this.#chain = chain;
     chain.connections.add(this);
     stats.opened();
     this.#serverName = hello === undefined || hello.serverName === '' ? undefined : hello.serverName;
-    if (chain.tls === undefined) {
-      stats.block.inc(hello === undefined ? LISTENER.DOWNSTREAM_CX_PLAINTEXT : LISTENER.DOWNSTREAM_CX_TLS);
-      this.#filter(chain, undefined);
-    } else this.#secure(chain, chain.tls, hello);
+    if (chain.tls !== undefined) return;
+    stats.block.inc(hello === undefined ? LISTENER.DOWNSTREAM_CX_PLAINTEXT : LISTENER.DOWNSTREAM_CX_TLS);
   }
 
   #secure(chain: Chain, tls: ChainTls, hello: ClientHello | undefined): void {
@@ -354,11 +450,14 @@ export class Connection implements TimerTarget, Mortal {
   #disarm(): void {
     if (this.#timer !== undefined) this.#generation.environment.timers.disarm(this.#timer);
     this.#timer = undefined;
+    if (this.#silenceTimer !== undefined) this.#generation.environment.timers.disarm(this.#silenceTimer);
+    this.#silenceTimer = undefined;
   }
 
   readonly #onClose = (): void => {
     if (this.#closed) return;
     this.#closed = true;
+    this.#silent?.greeting.withdraw();
     this.#endInspection();
     this.#disarm();
     this.#life?.release();

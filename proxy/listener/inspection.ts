@@ -60,6 +60,11 @@ export class Inspection {
     socket.on('end', this.#onEnd);
   }
 
+  /** Nothing has come yet. */
+  get silent(): boolean {
+    return this.#bytes === undefined && this.#socket.readableLength === 0;
+  }
+
   /** Ends it without a result; the bytes go back to the socket. */
   stop(): void {
     if (this.#over) return;

@@ -177,9 +177,10 @@ export class WorkerListener {
       this.#chains.clear();
       for (const [key, chain] of made) this.#chains.set(key, chain);
       const inspectors = inspectorsOf(listener, environment);
+      const greets = [...made.values()].some((chain) => chain.greets);
       const handOver = listener.useOriginalDst ? this.#byDestination : undefined;
       const stats = this.#stats;
-      return { environment, listener, stats, inspectors, matcher, defaultChain, originalDestination, handOver };
+      return { environment, listener, stats, inspectors, greets, matcher, defaultChain, originalDestination, handOver };
     } catch (error) {
       for (const [key, chain] of made) if (kept.get(key) !== chain) chain.retire();
       throw error;

@@ -46,8 +46,29 @@ export interface NetworkFilterInstance {
    * socket has `allowHalfOpen: true`: the filter answers the peer's `end` itself. It may have been destroyed meanwhile.
    */
   accept(socket: Socket | TLSSocket, info: ConnectionInfo): NetworkConnection;
+  /**
+   * In the place of `accept`, of filters that need no word of the caller: it has said nothing yet, and its chain is only
+   * supposed. The upstream is connected, and what it says is passed on. Nothing is read from the socket before `take`.
+   */
+  greet?(socket: Socket, info: ConnectionInfo, events: GreetingEvents): Greeting;
   /** The chain is gone and so is its last connection. */
   close?(): void;
+}
+
+/** At most one of the two is called, once, and never before `greet` has returned. */
+export interface GreetingEvents {
+  /** The upstream speaks first: from now on the connection is the filter's, though still unread. */
+  onSpoken(): void;
+  /** It failed or ended, or spoke what waits for its client: nothing was passed on, and `withdraw` was done. */
+  onNothing(): void;
+}
+
+/** A connection whose caller is silent. */
+export interface Greeting extends NetworkConnection {
+  /** The supposition was right, or may not be found out any more: both directions flow. */
+  take(): void;
+  /** It was wrong: closes the upstream side alone, without a trace in the log. Harmless after `take`. */
+  withdraw(): void;
 }
 
 /** A filter before the terminal one. `continue` and `close` at once, or `wait` and `callbacks.continue()` later. */

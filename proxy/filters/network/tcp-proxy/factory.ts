@@ -3,9 +3,7 @@ import type { AccessLogFactory } from '../../../observe/access-log/contract.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
 import type { ListenerContext, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
 import { type SessionSettings, TcpSession } from './session.ts';
-import { TCP_PROXY_STATS, tcpStat } from './stats.ts';
-
-const CX_TOTAL = tcpStat('downstream_cx_total');
+import { TCP_PROXY_STATS } from './stats.ts';
 
 export interface TcpProxyDependencies {
   readonly clusters: ClusterTable;
@@ -33,9 +31,13 @@ export class TcpProxyFactory implements TerminalFilterFactory<TcpProxy> {
     };
     return {
       accept(socket, info) {
-        stats.inc(CX_TOTAL);
         const session = new TcpSession(settings, socket, info);
         session.start(clusters.get(chooseCluster(config.clusters, context.random())));
+        return session;
+      },
+      greet(socket, info, events) {
+        const session = new TcpSession(settings, socket, info);
+        session.greet(clusters.get(chooseCluster(config.clusters, context.random())), events);
         return session;
       },
       close: () => stats.release(),

@@ -40,10 +40,7 @@ export class Flow {
     this.events = events;
     this.output = new Output(to);
     to.on('drain', this.onWritten);
-    from.on('end', () => {
-      this.output.flush();
-      to.end();
-    });
+    from.on('end', this.onEnd);
   }
 
   /** `bytes` are free again, or on loan, when this returns. */
@@ -71,8 +68,15 @@ export class Flow {
     this.output.flush();
   }
 
-  /** Nothing more is written, and loans come back. After both sockets are closed. */
+  /** All that came was written. */
+  get settled(): boolean {
+    return !this.paused && this.output.gathered === 0 && this.to.writableLength === 0;
+  }
+
+  /** Nothing more is written, and loans come back. After both sockets are closed, or when it is settled. */
   close(): void {
+    this.from.off('end', this.onEnd);
+    this.to.off('drain', this.onWritten);
     this.output.discard();
     const { loans } = this;
     this.loans = undefined;
@@ -84,6 +88,11 @@ export class Flow {
     if (this.loans === undefined) this.loans = [slab];
     else this.loans.push(slab);
   }
+
+  private readonly onEnd = (): void => {
+    this.output.flush();
+    this.to.end();
+  };
 
   private readonly onWritten = (): void => {
     const { loans } = this;

@@ -18,7 +18,8 @@ import type {
   TcpPoolCallbacks,
   UpstreamTcpConnection,
 } from '../../../upstream/contract.ts';
-import type { NetworkConnection } from '../contract.ts';
+import type { Greeting, GreetingEvents } from '../contract.ts';
+import { isHttp2Settings } from './greeting.ts';
 import { type Direction, Flow, isReset, type RelayEvents, resetSocket } from './relay.ts';
 import { tcpStat } from './stats.ts';
 
@@ -33,6 +34,7 @@ export interface SessionSettings {
   now(): number;
 }
 
+const CX_TOTAL = tcpStat('downstream_cx_total');
 const RX_BYTES = tcpStat('downstream_cx_rx_bytes_total');
 const TX_BYTES = tcpStat('downstream_cx_tx_bytes_total');
 const PAUSED = tcpStat('downstream_flow_control_paused_reading_total');
@@ -41,7 +43,7 @@ const IDLE_TIMEOUT = tcpStat('idle_timeout');
 const MAX_DURATION = tcpStat('max_downstream_connection_duration');
 const NO_ROUTE = tcpStat('downstream_cx_no_route');
 
-export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEvents {
+export class TcpSession implements Greeting, TcpPoolCallbacks, RelayEvents {
   readonly retires = false;
   private readonly settings: SessionSettings;
   private downstream: Socket;
@@ -57,6 +59,11 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   private idleTimer: NodeJS.Timeout | undefined = undefined;
   private durationTimer: NodeJS.Timeout | undefined = undefined;
   private finished = false;
+  private connection: UpstreamTcpConnection | undefined = undefined;
+  /** There while the caller is silent, and so is the upstream. */
+  private greeting: GreetingEvents | undefined = undefined;
+  /** Its bytes are read, or will be as soon as the upstream is there. */
+  private taken = false;
 
   constructor(settings: SessionSettings, downstream: Socket, connection: ConnectionInfo) {
     this.settings = settings;
@@ -72,8 +79,6 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
       head: undefined,
     };
     this.lastActivity = settings.now();
-    // Nothing is read before the upstream is there: early bytes wait in the kernel.
-    downstream.pause();
     this.watch(downstream);
   }
 
@@ -83,7 +88,10 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
 
   /** Goes to `cluster`; `undefined` is a cluster that nobody knows. */
   start(cluster: ClusterHandle | undefined): void {
-    const { idleTimeoutMs, maxDurationMs } = this.settings;
+    this.taken = true;
+    this.settings.stats.inc(CX_TOTAL);
+    // Nothing is read before the upstream is there: early bytes wait in the kernel.
+    this.downstream.pause();
     if (this.downstream.destroyed) {
       this.finish();
       return;
@@ -93,14 +101,42 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
       this.refuse(ResponseFlag.NoClusterFound);
       return;
     }
-    this.cluster = cluster;
-    this.info.cluster = cluster.name;
-    this.info.clusterStatName = cluster.config.altStatName ?? cluster.name;
-    this.armIdle(idleTimeoutMs);
-    if (maxDurationMs !== undefined && maxDurationMs > 0) {
-      this.durationTimer = setTimeout(() => this.onMaxDuration(), Math.min(maxDurationMs, 2 ** 31 - 1)).unref();
-    }
+    this.choose(cluster);
+    this.armTimers();
     this.connect(cluster);
+  }
+
+  /** As `start`, for a caller that has said nothing. */
+  greet(cluster: ClusterHandle | undefined, events: GreetingEvents): void {
+    this.greeting = events;
+    // What fails at once is told after this has returned.
+    if (cluster === undefined) setImmediate(() => this.giveUp());
+    else {
+      this.choose(cluster);
+      setImmediate(() => {
+        if (!this.finished && this.attempts === 0) this.connect(cluster);
+      });
+    }
+  }
+
+  take(): void {
+    if (this.taken || this.finished) return;
+    if (this.greeting !== undefined) this.begin();
+    this.taken = true;
+    this.downstream.pause();
+    if (this.connection !== undefined) this.relay(this.connection);
+    else if (this.cluster !== undefined && this.attempts === 0) this.connect(this.cluster);
+  }
+
+  withdraw(): void {
+    if (this.taken || this.finished) return;
+    // Nothing of it is logged: the caller's connection goes on elsewhere.
+    this.finished = this.greeting !== undefined;
+    this.greeting = undefined;
+    this.pending?.cancel();
+    this.upstream?.destroy();
+    this.responses?.close();
+    this.finish();
   }
 
   /** L4 has no place where a connection could end without harm: it lives until its time is over. */
@@ -126,23 +162,17 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     this.info.upstreamLocalAddress = connection.localAddress;
     this.info.upstreamTls = connection.tls;
     this.lastActivity = this.settings.now();
+    this.connection = connection;
     socket.on('error', (error) => this.onUpstreamError(error));
     socket.on('close', () => {
       if (connection.cutDetails !== undefined) this.onUpstreamCut(connection.cutDetails);
       this.onUpstreamClosed();
     });
-    const accepted = this.downstream;
-    const own = this.info.connection.tls === undefined ? ownReads(accepted, this.onRequestBytes) : undefined;
-    if (own === undefined) accepted.on('data', this.onRequestBytes);
+    if (this.taken) this.relay(connection);
     else {
-      this.downstream = own.socket;
-      this.watch(own.socket);
+      connection.onBytes = (bytes) => this.onFirstBytes(connection, bytes);
+      socket.once('end', () => this.giveUp());
     }
-    this.requests = new Flow(this.downstream, socket, 'request', this);
-    this.responses = new Flow(socket, this.downstream, 'response', this);
-    connection.onBytes = (bytes) => this.responses?.write(bytes);
-    if (own?.pending !== undefined) this.onRequestBytes(own.pending);
-    else if (own === undefined) accepted.resume();
   }
 
   onFailure(reason: ResetReason, host: Host | undefined, details: string | undefined): void {
@@ -183,6 +213,77 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
     if (direction === 'request') this.settings.stats.inc(RESUMED);
   }
 
+  /** Both directions. */
+  private relay(connection: UpstreamTcpConnection): void {
+    const { socket } = connection;
+    const accepted = this.downstream;
+    const greeted = this.responses;
+    greeted?.flush();
+    const plain = this.info.connection.tls === undefined && !accepted.writableEnded;
+    // What was said in the greeting is written by the socket that it was given to.
+    const own = plain && (greeted?.settled ?? true) ? ownReads(accepted, this.onRequestBytes) : undefined;
+    if (own === undefined) accepted.on('data', this.onRequestBytes);
+    else {
+      this.downstream = own.socket;
+      this.watch(own.socket);
+    }
+    this.requests = new Flow(this.downstream, socket, 'request', this);
+    if (own !== undefined || greeted === undefined) {
+      greeted?.close();
+      this.responses = new Flow(socket, this.downstream, 'response', this);
+      connection.onBytes = (bytes) => this.responses?.write(bytes);
+    }
+    if (own?.pending !== undefined) this.onRequestBytes(own.pending);
+    else if (own === undefined) {
+      if (accepted.readableEnded) socket.end();
+      accepted.resume();
+    }
+  }
+
+  /** The upstream speaks before the caller has. */
+  private onFirstBytes(connection: UpstreamTcpConnection, bytes: Buffer): void {
+    const { greeting } = this;
+    if (greeting === undefined) return;
+    if (isHttp2Settings(bytes)) {
+      this.giveUp();
+      return;
+    }
+    this.begin();
+    const responses = new Flow(connection.socket, this.downstream, 'response', this);
+    this.responses = responses;
+    connection.onBytes = (more) => this.responses?.write(more);
+    greeting.onSpoken();
+    responses.write(bytes);
+  }
+
+  /** It is a connection of this filter from now on: counted, timed and logged. */
+  private begin(): void {
+    this.greeting = undefined;
+    this.settings.stats.inc(CX_TOTAL);
+    this.armTimers();
+  }
+
+  private giveUp(): void {
+    const { greeting } = this;
+    if (greeting === undefined) return;
+    this.withdraw();
+    greeting.onNothing();
+  }
+
+  private choose(cluster: ClusterHandle): void {
+    this.cluster = cluster;
+    this.info.cluster = cluster.name;
+    this.info.clusterStatName = cluster.config.altStatName ?? cluster.name;
+  }
+
+  private armTimers(): void {
+    const { idleTimeoutMs, maxDurationMs } = this.settings;
+    this.armIdle(idleTimeoutMs);
+    if (maxDurationMs !== undefined && maxDurationMs > 0) {
+      this.durationTimer = setTimeout(() => this.onMaxDuration(), Math.min(maxDurationMs, 2 ** 31 - 1)).unref();
+    }
+  }
+
   /** Of the downstream: whatever happens to its sockets. */
   private watch(socket: Socket): void {
     socket.on('error', (error) => this.abort(isReset(error)));
@@ -217,12 +318,19 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   }
 
   private refuse(flag: number): void {
+    if (this.greeting !== undefined) {
+      this.giveUp();
+      return;
+    }
     this.info.flags |= flag;
     this.abort();
   }
 
   /** Ends both sides at once. `reset`: one side was reset, and the other learns it in the same way. */
   private abort(reset = false): void {
+    // A caller that left before anybody had spoken.
+    if (this.greeting !== undefined) this.withdraw();
+    if (this.finished && !this.taken && this.responses === undefined) return;
     this.pending?.cancel();
     this.pending = undefined;
     this.downstream.destroy();
@@ -234,7 +342,7 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   }
 
   private onUpstreamError(error: Error): void {
-    if (!isReset(error) || this.finished) return;
+    if (!isReset(error) || this.finished || this.greeting !== undefined) return;
     this.info.flags |= ResponseFlag.UpstreamRemoteReset;
     resetSocket(this.downstream);
   }
@@ -251,6 +359,11 @@ export class TcpSession implements NetworkConnection, TcpPoolCallbacks, RelayEve
   }
 
   private onUpstreamClosed(): void {
+    if (this.greeting !== undefined) {
+      this.giveUp();
+      return;
+    }
+    if (this.finished) return;
     const { downstream } = this;
     this.responses?.flush();
     if (downstream.destroyed) this.finish();
