@@ -2,7 +2,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Assembled, Handshake } from './assembly.ts';
 import type { LifeTerms } from './lives.ts';
-import { chainVerdict, coversTrust } from './trust-change.ts';
+import { changedVerdict, coversTrust } from './trust-change.ts';
 
 export interface TermsOptions {
   readonly handshake: Handshake;
@@ -49,15 +49,14 @@ export class HandshakeTerms implements LifeTerms {
   }
 
   #letIn({ trust, validator }: Assembled): boolean {
-    const { handshake, expectedSan, certificateRequired, now } = this.#options;
+    const { handshake, first, expectedSan, certificateRequired, now } = this.#options;
     const { certificate } = handshake;
     const refusal = validator.check({
       certificate,
-      verdict: () => {
-        const code =
-          certificate === undefined || trust === undefined ? undefined : chainVerdict(certificate, trust, now());
-        return code === undefined ? undefined : { code, reason: code };
-      },
+      verdict: () =>
+        certificate === undefined || trust === undefined
+          ? undefined
+          : changedVerdict(certificate, trust, first ? 'server' : 'client', now()),
       // verified when the connection began, as a resumed session's was before
       resumed: true,
       expectedSan,

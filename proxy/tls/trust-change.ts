@@ -1,18 +1,24 @@
 /**
- * Whether trust that has changed still lets in a peer that older trust let in. OpenSSL has verified its chain; what is asked
- * here is only whether the chain still leads to an anchor. In doubt the answer is no: the connection ends without loss, and
- * OpenSSL judges the next one.
+ * Whether trust that has changed still lets in a peer that older trust let in. OpenSSL verified its chain then and cannot be
+ * asked again, so our own rules say whether the chain still leads to an anchor. In doubt the answer is no: the connection
+ * ends without loss, and OpenSSL judges the next one.
  */
 import { createHash, type X509Certificate } from 'node:crypto';
+import { type RevocationList, readRevocationLists } from '../../certs/chain/revocation.ts';
+import { type ChainRules, chainFault, presentedChain } from '../../certs/chain/verify.ts';
 import { parseCertificates } from '../../certs/tls-context.ts';
 import type { TrustSecret } from './secret-table.ts';
+import type { ChainFault } from './verdict.ts';
 
-/** Certificates of a chain at most, as OpenSSL. */
-const MAX_DEPTH = 100;
+/** OpenSSL's and BoringSSL's. */
+const DEFAULT_DEPTH = 100;
+const code = 'UNSPECIFIED';
 
 interface Anchors {
   readonly certificates: readonly X509Certificate[];
   readonly fingerprints: ReadonlySet<string>;
+  /** `undefined`: it is not what OpenSSL takes for one. */
+  readonly revocation: readonly RevocationList[] | undefined;
   /** Everything but the bundle, hashed: what else may turn a peer away. */
   readonly rest: string;
 }
@@ -28,6 +34,7 @@ function anchorsOf(secret: TrustSecret): Anchors {
     anchors = {
       certificates,
       fingerprints: new Set(certificates.map(({ fingerprint256 }) => fingerprint256)),
+      revocation: listsOf(secret),
       rest: createHash('sha256')
         .update(JSON.stringify([others, secret.rules]))
         .digest('base64'),
@@ -35,6 +42,14 @@ function anchorsOf(secret: TrustSecret): Anchors {
     parsed.set(secret, anchors);
   }
   return anchors;
+}
+
+function listsOf({ trust }: TrustSecret): readonly RevocationList[] | undefined {
+  try {
+    return trust.crl === undefined ? [] : readRevocationLists(trust.crl);
+  } catch {
+    return undefined;
+  }
 }
 
 /** `next` lets in whomever `before` let in: it has the same anchors, and perhaps more. */
@@ -48,32 +63,26 @@ export function coversTrust(next: TrustSecret | undefined, before: TrustSecret |
 }
 
 /**
- * The verdict on a chain that was good once, in OpenSSL's codes; `undefined`: it leads to an anchor. `now`: milliseconds since
- * the epoch. A chain that its peer did not send again (of a resumed session) is known by its leaf alone.
+ * What is wrong with a chain that was good once; `undefined`: it leads to an anchor, and nobody has revoked it. `now`:
+ * milliseconds since the epoch. Of a resumed session whose peer did not send its chain again only the leaf is known.
  */
-export function chainVerdict(certificate: X509Certificate, trust: TrustSecret, now: number): string | undefined {
-  // Revocation is OpenSSL's to judge.
-  if (trust.trust.crl !== undefined) return 'UNABLE_TO_GET_CRL';
-  const { certificates, fingerprints } = anchorsOf(trust);
-  let current = certificate;
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    // as in the handshake: what is in the bundle is an anchor, whoever signed it
-    if (fingerprints.has(current.fingerprint256)) return undefined;
-    const subject = current;
-    if (certificates.some((anchor) => isIssuedBy(subject, anchor, now))) return undefined;
-    const issuer = current.issuerCertificate;
-    if (issuer === undefined || !isIssuedBy(current, issuer, now)) return 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY';
-    current = issuer;
-  }
-  return 'CERT_CHAIN_TOO_LONG';
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, now: number): boolean {
-  return (
-    certificate.checkIssued(issuer) &&
-    issuer.ca &&
-    issuer.validFromDate.getTime() <= now &&
-    issuer.validToDate.getTime() >= now &&
-    certificate.verify(issuer.publicKey)
-  );
+export function changedVerdict(
+  certificate: X509Certificate,
+  secret: TrustSecret,
+  purpose: ChainRules['purpose'],
+  now: number,
+): ChainFault | undefined {
+  const { allowExpired, onlyLeafCrl, maxVerifyDepth } = secret.rules;
+  const { certificates, revocation } = anchorsOf(secret);
+  if (revocation === undefined) return { code, reason: 'the revocation list does not parse' };
+  const reason = chainFault(presentedChain(certificate), {
+    anchors: certificates,
+    now,
+    anyTime: allowExpired,
+    purpose,
+    maxLength: Math.max(1, maxVerifyDepth ?? DEFAULT_DEPTH) + 1,
+    revocation,
+    revocationOf: onlyLeafCrl ? 'leaf' : 'chain',
+  });
+  return reason === undefined ? undefined : { code, reason };
 }

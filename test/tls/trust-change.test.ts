@@ -6,11 +6,12 @@ import { test } from 'node:test';
 import { connect, createServer } from 'node:tls';
 import { DevCa } from '../../certs/source/dev-ca.ts';
 import type { TrustSecret } from '../../proxy/tls/secret-table.ts';
-import { chainVerdict, coversTrust } from '../../proxy/tls/trust-change.ts';
+import { changedVerdict, coversTrust } from '../../proxy/tls/trust-change.ts';
 import type { ValidationContext } from '../../xds-client/model/tls.ts';
+import { type Made, make, revocationList } from '../certs/odd-certificates.ts';
 import { uriSan, validationContext } from './support.ts';
 
-const NOT_FOUND = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY';
+const NOT_FOUND = 'unable to get local issuer certificate';
 const now = Date.now();
 const newCa = (intermediate = false, caTtlMs = 86_400_000): DevCa =>
   new DevCa({ now: () => now, trustDomain: 'td', intermediate, caTtlMs });
@@ -19,6 +20,15 @@ function trust(roots: readonly DevCa[], rules: Partial<ValidationContext> = {}, 
   const { trustedCa: _, crl: __, watchedDirectory: ___, ...rest } = validationContext(rules);
   const trustedCa = roots.map(({ rootPem }) => rootPem).join('');
   return { kind: 'trust', generation: 1, trust: { trustedCa, crl }, rules: rest };
+}
+
+/** One authority, and perhaps what it has revoked. */
+function anchoredIn({ pem }: Made, crl?: string): TrustSecret {
+  return { ...trust([]), trust: { trustedCa: pem, crl } };
+}
+
+function verdict(certificate: X509Certificate, secret: TrustSecret, at = now): string | undefined {
+  return changedVerdict(certificate, secret, 'server', at)?.reason;
 }
 
 /** What a server shows of its chain: intermediates hang on the leaf. */
@@ -52,9 +62,9 @@ test('a chain is followed to an anchor, through what its peer sent', async () =>
   for (const intermediate of [false, true]) {
     const [ca, other] = [newCa(intermediate), newCa()];
     const certificate = await shownBy(ca);
-    assert.equal(chainVerdict(certificate, trust([ca]), now), undefined);
-    assert.equal(chainVerdict(certificate, trust([other, ca]), now), undefined);
-    assert.equal(chainVerdict(certificate, trust([other]), now), NOT_FOUND);
+    assert.equal(verdict(certificate, trust([ca])), undefined);
+    assert.equal(verdict(certificate, trust([other, ca])), undefined);
+    assert.equal(verdict(certificate, trust([other])), NOT_FOUND);
   }
 });
 
@@ -64,15 +74,32 @@ test('an intermediate in the bundle is an anchor, and one that was not sent is n
   const intermediate = certificate.issuerCertificate;
   assert.ok(intermediate);
   const anchored = { ...trust([]), trust: { trustedCa: intermediate.toString(), crl: undefined } };
-  assert.equal(chainVerdict(certificate, anchored, now), undefined);
+  assert.equal(verdict(certificate, anchored), undefined);
   const alone = new X509Certificate(certificate.raw);
-  assert.equal(chainVerdict(alone, trust([ca]), now), NOT_FOUND);
+  assert.equal(verdict(alone, trust([ca])), NOT_FOUND);
 });
 
-test('an authority that has expired vouches for nobody, and none for a stranger', async () => {
+test('an authority of the same name with another key, and one that has expired, vouch for nobody', async () => {
   const ca = newCa(false, 60_000);
   const certificate = await shownBy(ca);
-  assert.equal(chainVerdict(certificate, trust([ca]), now + 61_000), NOT_FOUND);
-  const leaf = new X509Certificate(newCa().issue({ spiffeId: 'spiffe://td/a' }).chain);
-  assert.equal(chainVerdict(leaf, trust([ca]), now), NOT_FOUND);
+  assert.equal(verdict(certificate, trust([ca]), now + 61_000), 'certificate has expired');
+  assert.equal(verdict(certificate, trust([ca], { allowExpired: true }), now + 61_000), undefined);
+  const [root, namesake] = [make({ name: 'root', ca: true }), make({ name: 'root', ca: true })];
+  const leaf = new X509Certificate(make({ issuer: root, uris: ['spiffe://td/a'] }).pem);
+  assert.equal(verdict(leaf, anchoredIn(root)), undefined);
+  assert.ok(verdict(leaf, anchoredIn(namesake)) !== undefined);
+});
+
+test('a new revocation list is asked', () => {
+  const root = make({ name: 'root', ca: true });
+  const [revoked, good] = [
+    make({ issuer: root, uris: ['spiffe://td/a'] }),
+    make({ issuer: root, uris: ['spiffe://td/b'] }),
+  ];
+  const crl = revocationList(root, [revoked]);
+  assert.equal(verdict(new X509Certificate(revoked.pem), anchoredIn(root, crl)), 'certificate revoked');
+  assert.equal(verdict(new X509Certificate(good.pem), anchoredIn(root, crl)), undefined);
+  const stranger = make({ name: 'stranger', ca: true });
+  const others = anchoredIn(root, revocationList(stranger, []));
+  assert.equal(verdict(new X509Certificate(good.pem), others), 'unable to get certificate CRL');
 });
