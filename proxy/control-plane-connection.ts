@@ -70,7 +70,7 @@ function endpointsOf(
     return {
       target: targetOf(address),
       authority: authority ?? tls.sni,
-      credentials: controlPlaneCredentials(cluster.name, tls, [...bootstrap.secrets, ...supplied()]),
+      ...controlPlaneCredentials(cluster.name, tls, [...bootstrap.secrets, ...supplied()]),
       serverName: controlPlaneServerName(tls, address),
     };
   };

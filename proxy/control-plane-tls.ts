@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import type { CertificateMaterial } from '../certs/material.ts';
-import { buildSecureContext } from '../certs/tls-context.ts';
+import { lifeUsedAt } from '../certs/rotation.ts';
+import { buildSecureContext, parseCertificates } from '../certs/tls-context.ts';
 import type { Address, DataSource } from '../xds-client/model/common.ts';
 import type { Secret, TlsCertificate, TlsParameters, UpstreamTls, ValidationContext } from '../xds-client/model/tls.ts';
 import { ProxyError } from './errors.ts';
@@ -12,6 +13,14 @@ import { mergeValidation } from './secrets/merge.ts';
 import { needsWholeChain } from './tls/chain-check.ts';
 import { compileValidator } from './tls/validator.ts';
 
+export interface ControlPlaneCredentials {
+  readonly credentials: ChannelCredentials;
+  /** Milliseconds since the epoch: the client certificate is late in its life. `Infinity` without one. */
+  readonly reopenAt: number;
+}
+
+/** Of the client certificate's life. */
+const REOPEN_SHARE = 0.75;
 /** Sent where nothing names the server: Node refuses an address for a server name, and gRPC would take the address. */
 const NAMELESS = 'control-plane';
 
@@ -23,7 +32,7 @@ export function controlPlaneCredentials(
   cluster: string,
   { common }: UpstreamTls,
   secrets: readonly Secret[],
-): ChannelCredentials {
+): ControlPlaneCredentials {
   const validation = validationOf(cluster, common.validation, secrets);
   const trust = { trustedCa: textOf(validation?.trustedCa), crl: textOf(validation?.crl) };
   if (validation !== undefined && needsWholeChain({ ...validation, allowExpired: false })) {
@@ -32,10 +41,11 @@ export function controlPlaneCredentials(
       `cluster "${cluster}": max_verify_depth, only_verify_leaf_cert_crl and custom validators are not for the control plane's own TLS`,
     );
   }
+  const certificates = common.certificates.map((ref) =>
+    materialOf(ref.kind === 'inline' ? ref.secret : staticSecret(cluster, ref.name, 'certificate', secrets)),
+  );
   const secureContext = buildSecureContext({
-    certificates: common.certificates.map((ref) =>
-      materialOf(ref.kind === 'inline' ? ref.secret : staticSecret(cluster, ref.name, 'certificate', secrets)),
-    ),
+    certificates,
     trust,
     minVersion: common.minVersion,
     maxVersion: common.maxVersion,
@@ -51,7 +61,7 @@ export function controlPlaneCredentials(
     { role: 'server', enforceRsaKeyUsage: false },
     Date.now,
   );
-  return credentials.createFromSecureContext(secureContext, {
+  const made = credentials.createFromSecureContext(secureContext, {
     rejectUnauthorized: validator.validates,
     // asked once the chain is good
     checkServerIdentity: (_host, { raw }) => {
@@ -65,6 +75,15 @@ export function controlPlaneCredentials(
       return refusal === undefined ? undefined : new Error(refusal.message);
     },
   });
+  return { credentials: made, reopenAt: Math.min(...certificates.map(({ chain }) => lateInLife(chain))) };
+}
+
+/** Renewed long before by whoever renews it; `Infinity` where it does not say. */
+function lateInLife(chain: string): number {
+  const [leaf] = parseCertificates(chain);
+  if (leaf === undefined) return Number.POSITIVE_INFINITY;
+  const validity = { notBefore: leaf.validFromDate.getTime(), notAfter: leaf.validToDate.getTime() };
+  return lifeUsedAt(validity, validity.notBefore, REOPEN_SHARE);
 }
 
 /** The SNI: what the cluster says, or the DNS name dialled, or one that the certificate has to carry anyway. */

@@ -167,3 +167,11 @@ test('an agent behind a UNIX socket is tried again within a second, a server far
   assert.equal(to('xds').backoff, undefined);
   assert.equal(controlPlaneConnection(both, { kind: 'ads' }).backoff, undefined);
 });
+
+test('a stream is to move on at three quarters of the life of the client certificate', () => {
+  const { notBefore, notAfter } = client;
+  const { endpoint } = controlPlaneConnection(bootstrap(1, {}), { kind: 'ads' });
+  assert.equal(endpoint(0).reopenAt, notBefore + (notAfter - notBefore) * 0.75);
+  const anonymous = controlPlaneConnection(bootstrap(1, { certificates: [] }), { kind: 'ads' });
+  assert.equal(anonymous.endpoint(0).reopenAt, Number.POSITIVE_INFINITY);
+});

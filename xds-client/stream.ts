@@ -28,6 +28,8 @@ export interface ControlPlaneEndpoint {
    * for a server name, and grpc-js takes the target's host for one.
    */
   readonly serverName?: string | undefined;
+  /** Milliseconds since the epoch: from here on a stream moves to a newer client certificate once there is one. */
+  readonly reopenAt?: number | undefined;
   readonly options?: ChannelOptions;
 }
 
@@ -90,6 +92,7 @@ interface Attempt {
   readonly client: Client;
   readonly call: Call;
   readonly startedAt: number;
+  readonly reopenAt: number;
   opened: boolean;
   answered: boolean;
   over: boolean;
@@ -174,6 +177,7 @@ export class XdsStream {
       client,
       call,
       startedAt,
+      reopenAt: endpoint.reopenAt ?? Number.POSITIVE_INFINITY,
       opened: false,
       answered: false,
       over: false,
@@ -211,9 +215,24 @@ export class XdsStream {
   private watchLife(attempt: Attempt): void {
     attempt.cancelTimer = this.options.clock.after(this.options.watchdogMs ?? 10_000, () => {
       if (attempt.over) return;
-      if (attempt.client.getChannel().getConnectivityState(false) === connectivityState.READY) this.watchLife(attempt);
-      else this.ended(attempt, { code: 14, details: 'the connection went away under the stream' });
+      if (attempt.client.getChannel().getConnectivityState(false) !== connectivityState.READY) {
+        this.ended(attempt, { code: 14, details: 'the connection went away under the stream' });
+      } else if (this.isOutdated(attempt)) {
+        this.ended(attempt, { code: 0, details: 'its client certificate comes to its end, and there is a newer one' });
+      } else {
+        this.watchLife(attempt);
+      }
     });
+  }
+
+  /** A connection should not outlive its certificate; one that cannot be replaced is better than none. */
+  private isOutdated({ reopenAt }: Attempt): boolean {
+    if (this.options.clock.now() < reopenAt) return false;
+    try {
+      return (this.options.endpoint(this.failures).reopenAt ?? Number.POSITIVE_INFINITY) > reopenAt;
+    } catch {
+      return false;
+    }
   }
 
   private ended(attempt: Attempt, status: { readonly code: number; readonly details: string }): void {

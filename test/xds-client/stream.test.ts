@@ -197,6 +197,42 @@ describe('a stream', () => {
     assert.deepEqual(bench.closed, [{ code: 14, details: 'no certificate yet', answered: false, retryInMs: 250 }]);
   });
 
+  it('moves to a newer client certificate late in the life of its own, and stays while there is none', async () => {
+    let reopenAt = 0;
+    let isMissing = false;
+    const bench: Bench = made({
+      endpoint: () => {
+        if (isMissing) throw new Error('no certificate yet');
+        return { target: bench.target, credentials: ChannelCredentials.createInsecure(), reopenAt };
+      },
+    });
+    reopenAt = bench.clock.now() + 60_000;
+    await bench.listen();
+    bench.stream.start();
+    const call = await bench.call(1);
+    call.write(Buffer.from('an answer'));
+    await bench.until('an answer', () => bench.messages.length === 1);
+    const own = reopenAt;
+    reopenAt += 60_000;
+    bench.clock.advance(50_000);
+    assert.equal(bench.closed.length, 0, 'not before its time');
+    reopenAt = own;
+    bench.clock.advance(20_000);
+    assert.equal(bench.closed.length, 0, 'there is no newer one');
+    isMissing = true;
+    bench.clock.advance(20_000);
+    assert.equal(bench.closed.length, 0, 'there is none at all');
+    isMissing = false;
+    reopenAt = own + 60_000;
+    bench.clock.advance(10_000);
+    assert.match(bench.closed[0]?.details ?? '', /there is a newer one/);
+    assert.equal(bench.closed[0]?.retryInMs, 0);
+    bench.clock.advance(0);
+    await bench.call(2);
+    bench.clock.advance(20_000);
+    assert.equal(bench.closed.length, 1, 'the new one is young');
+  });
+
   it('says nothing after it was stopped', async () => {
     const bench = made();
     await bench.listen();
