@@ -32,12 +32,13 @@ export function readStaple(der: Buffer, certificate: X509Certificate): Staple {
   if (single === undefined || responses.length > 1) {
     throw new Error(`the OCSP response speaks of ${responses.length} certificates, not of one`);
   }
-  const [id, , , nextUpdate] = children(single);
+  const [id, , thisUpdate, nextUpdate] = children(single);
   const serial = children(id)[3];
   if (serial === undefined || !encode(serial).equals(encode(serialOf(certificate)))) {
     throw new Error('the OCSP response is for another certificate');
   }
-  return { der, nextUpdate: timeOf(nextUpdate) };
+  const next = nextUpdate?.tagClass === CONTEXT_SPECIFIC ? children(nextUpdate)[0] : undefined;
+  return { der, thisUpdate: timeOf(thisUpdate), nextUpdate: timeOf(next) };
 }
 
 /** RFC 7633: whoever asks for a staple must get one. */
@@ -62,10 +63,9 @@ function serialOf(certificate: X509Certificate): Node {
   return integer((bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes);
 }
 
-/** `[0] GeneralizedTime`, always `YYYYMMDDHHMMSSZ` (RFC 5280 §4.1.2.5.2). */
-function timeOf(tagged: Node | undefined): number | undefined {
-  const [time] = children(tagged);
-  if (tagged?.tagClass !== CONTEXT_SPECIFIC || time?.type !== GENERALIZED_TIME) return undefined;
+/** GeneralizedTime, always `YYYYMMDDHHMMSSZ` (RFC 5280 §4.1.2.5.2). */
+function timeOf(time: Node | undefined): number | undefined {
+  if (time?.type !== GENERALIZED_TIME) return undefined;
   const text = bytesOf(time)?.toString('latin1') ?? '';
   const at = Date.parse(text.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
   if (Number.isNaN(at)) throw new Error('the OCSP response does not parse');

@@ -4,6 +4,8 @@ import { createRequire } from 'node:module';
 
 export interface Staple {
   readonly der: Buffer;
+  /** Milliseconds since the epoch: known to be good by then. */
+  readonly thisUpdate: number | undefined;
   /** Milliseconds since the epoch; `undefined`: newer word is to be had at any time, and so this one is never valid. */
   readonly nextUpdate: number | undefined;
 }

@@ -379,7 +379,13 @@ export class App {
       certificates: () =>
         this.secrets
           .certificates()
-          .flatMap(({ ca, chain }) => [ca, chain].flatMap((one) => (one === undefined ? [] : [one.pem]))),
+          .flatMap(({ ca, chains }) => [...(ca === undefined ? [] : [ca]), ...chains].map(({ pem }) => pem)),
+      stapleEnds: () =>
+        this.secrets
+          .certificates()
+          .flatMap(({ chains }) =>
+            chains.flatMap(({ staple }) => (staple === undefined ? [] : [staple.expiration ?? 0])),
+          ),
     });
     this.named.set('listener_manager.workers_started', 1);
   }

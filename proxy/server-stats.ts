@@ -26,6 +26,8 @@ export interface ServerFacts {
   readonly state: () => ServerState;
   /** Certificates and authorities in use, PEM. */
   readonly certificates: () => Iterable<string>;
+  /** When OCSP staples end, milliseconds since the epoch. */
+  readonly stapleEnds: () => readonly number[];
 }
 
 /** Keeps the statistics for the life of the process. */
@@ -41,7 +43,6 @@ export function keepServerStats(stats: MainStats, facts: ServerFacts): void {
     SERVER['COMPILATION_SETTINGS.FIPS_MODE'],
     SERVER.HOT_RESTART_EPOCH,
     SERVER.PARENT_CONNECTIONS,
-    SERVER.SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING,
     SERVER.STATS_RECENT_LOOKUPS,
     SERVER.VERSION,
   ]) {
@@ -58,6 +59,9 @@ export function keepServerStats(stats: MainStats, facts: ServerFacts): void {
     server.set(SERVER.MEMORY_HEAP_SIZE, heap.total_heap_size + heap.external_memory);
     server.set(SERVER.MEMORY_PHYSICAL_SIZE, process.memoryUsage.rss());
     server.set(SERVER.TOTAL_CONNECTIONS, stats.total(LISTENER_STATS, LISTENER.DOWNSTREAM_CX_ACTIVE));
+    const firstEnd = Math.min(...facts.stapleEnds());
+    const seconds = Number.isFinite(firstEnd) ? Math.max(0, Math.floor((firstEnd - Date.now()) / 1000)) : 0;
+    server.set(SERVER.SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING, seconds);
     server.set(SERVER.DAYS_UNTIL_FIRST_CERT_EXPIRING, expiry.daysUntilFirst(facts.certificates(), Date.now()));
   });
 }

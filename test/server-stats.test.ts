@@ -20,6 +20,7 @@ test('the process says how it is at every scrape', () => {
     unknownFields: 1,
     state: () => state,
     certificates: () => pems,
+    stapleEnds: () => [],
   });
   const read = (name: string): number | undefined => {
     stats.groups();

@@ -66,8 +66,16 @@ export interface ListenerStatus {
 
 /** One TLS context's public material; never a key. */
 export interface CertificateStatus {
-  readonly ca: { readonly path: string; readonly pem: string } | undefined;
-  readonly chain: { readonly path: string; readonly pem: string } | undefined;
+  readonly ca: ShownMaterial | undefined;
+  /** Of each its first certificate is shown: the one that peers judge. */
+  readonly chains: readonly ShownMaterial[];
+}
+
+export interface ShownMaterial {
+  readonly path: string;
+  readonly pem: string;
+  /** Of an OCSP staple; milliseconds since the epoch. */
+  readonly staple?: { readonly validFrom: number | undefined; readonly expiration: number | undefined };
 }
 
 /** A field that configurations carry and Tollway does not act on. */

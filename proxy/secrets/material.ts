@@ -9,6 +9,7 @@ import type { SecretPayload } from '../tls/secret-table.ts';
 import { mergeValidation } from './merge.ts';
 import type { Reference } from './references.ts';
 import { ResolvedSources, type SourcesOptions, type Texts } from './sources.ts';
+import { type StapleTimes, stapleOf } from './staple-times.ts';
 import { type TrustPart, trustMaterial, trustSources } from './trust.ts';
 
 /** A file's or an inline source's content, public parts only. */
@@ -16,6 +17,8 @@ export interface PublicMaterial {
   /** The file, or `<inline>`. */
   readonly path: string;
   readonly pem: string;
+  /** Of the certificate's OCSP staple. */
+  readonly staple?: StapleTimes;
 }
 
 export interface Problem {
@@ -138,6 +141,7 @@ export class Material {
       this.shown = {
         path: pathOf(shown),
         pem: payload.kind === 'certificate' ? payload.certificate.chain : (payload.trust.trustedCa ?? ''),
+        ...(payload.kind === 'certificate' ? stapleOf(payload.certificate) : {}),
       };
     else this.shown = undefined;
     this.complete = true;

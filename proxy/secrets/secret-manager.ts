@@ -29,10 +29,10 @@ export interface SecretManagerOptions {
   readonly environment?: { readonly [name: string]: string | undefined };
 }
 
-/** A certificate and the authority it is used with, as `/certs` shows them; public parts only. */
+/** The certificates of a TLS context and the authority they are used with, as `/certs` shows them; public parts only. */
 export interface CertificateView {
   readonly ca: PublicMaterial | undefined;
-  readonly chain: PublicMaterial | undefined;
+  readonly chains: readonly PublicMaterial[];
 }
 
 interface User {
@@ -90,7 +90,7 @@ export class SecretManager {
     }
   }
 
-  /** Certificates and authorities in use for `/certs`: a row a TLS context and certificate, once its material is complete. */
+  /** Certificates and authorities in use for `/certs`: a row a TLS context, once its material is complete. */
   certificates(): readonly CertificateView[] {
     const rows: CertificateView[] = [];
     for (const { contexts } of this.#users.values()) {
@@ -99,8 +99,10 @@ export class SecretManager {
         const ca = trust === undefined ? undefined : this.#entries.get(trust.key)?.material;
         if (chains.some((chain) => chain?.complete !== true) || (trust !== undefined && ca?.complete !== true))
           continue;
-        if (chains.length === 0 && ca?.shown !== undefined) rows.push({ ca: ca.shown, chain: undefined });
-        for (const chain of chains) rows.push({ ca: ca?.shown, chain: chain?.shown });
+        rows.push({
+          ca: ca?.shown,
+          chains: chains.flatMap((chain) => (chain?.shown === undefined ? [] : [chain.shown])),
+        });
       }
     }
     return rows;

@@ -109,14 +109,14 @@ test('shows listeners as Envoy shows the same listeners', async () => {
 test('shows certificates as Envoy shows the same certificates', async () => {
   const pem = fixture('certificate.pem');
   const now = Date.parse('2026-11-21T12:12:48Z');
-  const from = { ...sources(), certificates: () => [{ ca: { path: 'c.pem', pem }, chain: { path: 'c.pem', pem } }] };
+  const from = { ...sources(), certificates: () => [{ ca: { path: 'c.pem', pem }, chains: [{ path: 'c.pem', pem }] }] };
   const ask = await started(from, { now: () => now });
   assert.equal((await ask('/certs')).body, fixture('certs.json'));
   assert.equal(daysUntilFirstExpiry([pem, 'junk'], now), 29);
   assert.equal(daysUntilFirstExpiry(['junk'], now), undefined);
   const none = await started({
     ...sources(),
-    certificates: () => [{ ca: undefined, chain: { path: 'x', pem: 'junk' } }],
+    certificates: () => [{ ca: undefined, chains: [{ path: 'x', pem: 'junk' }] }],
   });
   assert.deepEqual(JSON.parse((await none('/certs')).body), { certificates: [{ ca_cert: [], cert_chain: [] }] });
 });

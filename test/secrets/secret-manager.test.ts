@@ -293,7 +293,7 @@ test('certificates in use are listed with their authority, and forgotten with th
   await probe.next();
   await probe.next();
   assert.deepEqual(probe.manager.certificates(), [
-    { ca: { path: '<inline>', pem: ca.rootPem }, chain: { path: '<inline>', pem: leaf.chain } },
+    { ca: { path: '<inline>', pem: ca.rootPem }, chains: [{ path: '<inline>', pem: leaf.chain }] },
   ]);
   assert.deepEqual(probe.manager.retain([{ kind: 'listener', value }]), []);
   assert.deepEqual(probe.manager.retain([]), keys);

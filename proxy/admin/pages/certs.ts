@@ -1,7 +1,8 @@
 /** `/certs`, as envoy.admin.v3.Certificates. Public material only. */
 import { X509Certificate } from 'node:crypto';
+import { isIP, SocketAddress } from 'node:net';
 import { isoTime, json, type Page } from '../page.ts';
-import type { AdminSources, CertificateStatus } from '../sources.ts';
+import type { AdminSources, ShownMaterial } from '../sources.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -11,22 +12,26 @@ export function certsPage(sources: AdminSources, now: () => number): Page {
     help: 'print certs on machine',
     answer: () => {
       // a mesh's thousand clusters have one certificate: it is read once
-      const read = new Map<string, object[]>();
-      const shown = (material: CertificateStatus['ca']): object[] => {
-        if (material === undefined) return [];
+      const read = new Map<string, readonly object[]>();
+      const shown = (material: ShownMaterial): readonly object[] => {
         const key = `${material.path}\n${material.pem}`;
-        const known = read.get(key) ?? details(material.path, material.pem, now());
+        const known = read.get(key) ?? details(material, now());
         read.set(key, known);
         return known;
       };
       const rows = sources.certificates();
-      return json({ certificates: rows.map(({ ca, chain }) => ({ ca_cert: shown(ca), cert_chain: shown(chain) })) });
+      return json({
+        certificates: rows.map(({ ca, chains }) => ({
+          ca_cert: ca === undefined ? [] : shown(ca),
+          cert_chain: chains.flatMap((chain) => shown(chain).slice(0, 1)),
+        })),
+      });
     },
   };
 }
 
 /** Every certificate of a PEM bundle; what does not parse is left out. */
-function details(path: string, pem: string, now: number): object[] {
+function details({ path, pem, staple }: ShownMaterial, now: number): object[] {
   return certificates(pem).map((certificate) => {
     const from = Date.parse(certificate.validFrom);
     const to = Date.parse(certificate.validTo);
@@ -35,10 +40,22 @@ function details(path: string, pem: string, now: number): object[] {
       serial_number: certificate.serialNumber.toLowerCase(),
       subject_alt_names: alternativeNames(certificate.subjectAltName),
       days_until_expiration: String(Math.max(0, Math.floor((to - now) / DAY_MS))),
-      valid_from: isoTime(from).replace('.000Z', 'Z'),
-      expiration_time: isoTime(to).replace('.000Z', 'Z'),
+      valid_from: wholeSeconds(from),
+      expiration_time: wholeSeconds(to),
+      ...(staple === undefined ? {} : { ocsp_details: stapleDetails(staple) }),
     };
   });
+}
+
+function stapleDetails({ validFrom, expiration }: NonNullable<ShownMaterial['staple']>): object {
+  return {
+    ...(validFrom === undefined ? {} : { valid_from: wholeSeconds(validFrom) }),
+    ...(expiration === undefined ? {} : { expiration: wholeSeconds(expiration) }),
+  };
+}
+
+function wholeSeconds(ms: number): string {
+  return isoTime(ms).replace('.000Z', 'Z');
 }
 
 /** Whole days until the first of these bundles' certificates expires; `undefined` when there is none. */
@@ -71,8 +88,13 @@ function alternativeNames(names: string | undefined): object[] {
   )) {
     const value = bare ?? JSON.parse(`"${quoted}"`);
     found[kind as string]?.push(
-      kind === 'DNS' ? { dns: value } : kind === 'URI' ? { uri: value } : { ip_address: value },
+      kind === 'DNS' ? { dns: value } : kind === 'URI' ? { uri: value } : { ip_address: shortAddress(value) },
     );
   }
   return Object.values(found).flat();
+}
+
+/** OpenSSL writes IPv6 without `::`. */
+function shortAddress(address: string): string {
+  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }
