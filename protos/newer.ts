@@ -58,6 +58,9 @@ export const NEWER: { readonly [message: string]: NewerMessage } = {
       auto_sni_san_validation: { id: 7, type: 'bool' },
     },
   },
+  'envoy.extensions.filters.network.rbac.v3.RBAC': {
+    fields: { delay_deny: message(8, 'google.protobuf.Duration') },
+  },
   'envoy.extensions.filters.http.header_mutation.v3.Mutations': {
     fields: {
       query_parameter_mutations: list(3, `${CORE}.KeyValueMutation`),

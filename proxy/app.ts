@@ -37,6 +37,7 @@ import { CertificateAges } from './secrets/certificate-ages.ts';
 import type { IdentityKeeper } from './secrets/identity-keeper.ts';
 import type { SecretManager } from './secrets/secret-manager.ts';
 import { keepServerStats } from './server-stats.ts';
+import { sharedNumbersBuffer } from './shared-numbers.ts';
 import { spentMemory } from './spent-memory.ts';
 import { SecretTable } from './tls/secret-table.ts';
 import { releaseTlsMaterial, wireTlsMaterial } from './tls-material.ts';
@@ -130,6 +131,7 @@ export class App {
         serviceZone: bootstrap.node.locality?.zone ?? '',
         drainTimeMs: options.drainTimeS * 1000,
         maxConnections: MAX_CONNECTIONS,
+        sharedNumbers: sharedNumbersBuffer(),
       },
       {
         message: (worker, message) => this.fromWorker(worker, message),

@@ -16,11 +16,12 @@ import { LineQueue } from './observe/access-log/queue.ts';
 import { WorkerStats } from './observe/stats/worker-stats.ts';
 import { SpanQueue } from './observe/tracing/queue.ts';
 import { WorkerTracerFactory } from './observe/tracing/tracer.ts';
-import { httpFilter, NETWORK_FILTERS } from './registry.ts';
+import { httpFilter, networkFilter } from './registry.ts';
 import { createRequestIds } from './request-id.ts';
 import { HeaderTest } from './route/header-match.ts';
 import { RouteDirectory } from './route-directory.ts';
 import { RuntimeValues } from './runtime.ts';
+import { SharedNumberTable } from './shared-numbers.ts';
 import { collector } from './spent-memory.ts';
 import { createTimers, type TimerWheel } from './timers.ts';
 import { ConnectionLives } from './tls/lives.ts';
@@ -182,11 +183,13 @@ export class DataPlane {
         filters: {
           httpConnectionManager: manager,
           tcpProxy: new TcpProxyFactory({ clusters: this.clusters, accessLogs }),
-          extensions: new Map(NETWORK_FILTERS.map((factory) => [factory.typeUrl, factory])),
+          extensions: { get: networkFilter },
         },
         tls,
         stats: this.stats,
         timers,
+        runtime: this.runtime,
+        shared: new SharedNumberTable(settings.sharedNumbers),
         workerIndex: settings.index,
         reusePort: settings.workers > 1,
         maxConnections: settings.maxConnections,

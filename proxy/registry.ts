@@ -10,6 +10,7 @@ import type { ExtensionFilterFactory } from './filters/network/contract.ts';
 
 const require = createRequire(import.meta.url);
 const HTTP = 'envoy.extensions.filters.http';
+const NETWORK = 'envoy.extensions.filters.network';
 
 export const HTTP_FILTERS: ReadonlyMap<string, () => HttpFilterFactory> = new Map([
   [
@@ -76,4 +77,46 @@ export function httpFilter(typeUrl: string): HttpFilterFactory | undefined {
   return HTTP_FILTERS.get(typeUrl)?.();
 }
 
-export const NETWORK_FILTERS: readonly ExtensionFilterFactory[] = [];
+export const NETWORK_FILTERS: ReadonlyMap<string, () => ExtensionFilterFactory> = new Map([
+  [
+    `${NETWORK}.direct_response.v3.Config`,
+    () =>
+      (
+        require('./filters/network/direct-response/direct-response.ts') as typeof import('./filters/network/direct-response/direct-response.ts')
+      ).DIRECT_RESPONSE,
+  ],
+  [
+    `${NETWORK}.echo.v3.Echo`,
+    () => (require('./filters/network/echo/echo.ts') as typeof import('./filters/network/echo/echo.ts')).ECHO,
+  ],
+  [
+    `${NETWORK}.connection_limit.v3.ConnectionLimit`,
+    () =>
+      (
+        require('./filters/network/connection-limit/connection-limit.ts') as typeof import('./filters/network/connection-limit/connection-limit.ts')
+      ).CONNECTION_LIMIT,
+  ],
+  [
+    `${NETWORK}.local_ratelimit.v3.LocalRateLimit`,
+    () =>
+      (
+        require('./filters/network/local-ratelimit/local-ratelimit.ts') as typeof import('./filters/network/local-ratelimit/local-ratelimit.ts')
+      ).LOCAL_RATELIMIT,
+  ],
+  [
+    `${NETWORK}.sni_cluster.v3.SniCluster`,
+    () =>
+      (
+        require('./filters/network/sni-cluster/sni-cluster.ts') as typeof import('./filters/network/sni-cluster/sni-cluster.ts')
+      ).SNI_CLUSTER,
+  ],
+  [
+    `${NETWORK}.rbac.v3.RBAC`,
+    () => (require('./filters/network/rbac/rbac.ts') as typeof import('./filters/network/rbac/rbac.ts')).RBAC,
+  ],
+]);
+
+/** The network filter whose configuration has that type; `undefined`: there is none. */
+export function networkFilter(typeUrl: string): ExtensionFilterFactory | undefined {
+  return NETWORK_FILTERS.get(typeUrl)?.();
+}

@@ -13,4 +13,6 @@ export interface WorkerSettings {
   readonly drainTimeMs: number;
   /** Open downstream connections of this worker at most. */
   readonly maxConnections: number;
+  /** Of `SharedNumberTable`: the same for all workers. */
+  readonly sharedNumbers: SharedArrayBuffer;
 }

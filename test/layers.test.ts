@@ -64,6 +64,7 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
   'proxy/http2': ['proxy/http'],
   'proxy/route': ['proxy/http'],
   'proxy/policy': ['proxy/http'],
+  'proxy/rbac': ['proxy/http', 'proxy/route', 'proxy/listener/addresses.ts'],
   'proxy/balancer': [],
   'proxy/tls': ['proxy/http', 'proxy/observe', 'certs'],
   'proxy/upstream': [
@@ -94,6 +95,7 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
     'proxy/http2',
     'proxy/route',
     'proxy/policy',
+    'proxy/rbac',
     'proxy/observe',
     'proxy/filters/http',
     'proxy/upstream',
@@ -109,6 +111,7 @@ const ROOMS: { readonly [room: string]: readonly string[] } = {
 const PURE = [
   'proxy/route',
   'proxy/policy',
+  'proxy/rbac',
   'proxy/balancer',
   'xds-client/subscription.ts',
   'xds-client/warming.ts',

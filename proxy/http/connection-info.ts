@@ -73,6 +73,8 @@ export interface ConnectionInfo {
   readonly localAddressRestored: boolean;
   readonly requestedServerName: string | undefined;
   readonly tls: TlsInfo | undefined;
+  /** The cluster that a network filter has chosen in the place of the TCP proxy's. */
+  tcpCluster?: string;
   /** `performance.now()`. */
   readonly startedAt: number;
 }

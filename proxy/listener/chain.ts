@@ -35,20 +35,28 @@ export class Chain {
   ) {
     this.config = config;
     this.drain = new DrainState(environment.now, environment.random, parent);
-    const context: ListenerContext = {
+    const key = JSON.stringify(config);
+    const contextOf = (index: number): ListenerContext => ({
       listener,
       statPrefix,
       stats: environment.stats,
       drain: this.drain,
+      runtime: environment.runtime,
+      timers: environment.timers,
+      scope: () => `${listener.name} ${index} ${key}`,
+      shared: (name, initial) => environment.shared.claim(name, initial),
       now: environment.now,
+      sharedNow: process.hrtime.bigint,
       random: environment.random,
-    };
+    });
     const [terminal, ...before] = [...config.filters].reverse();
     if (terminal === undefined) {
       throw new ProxyError('filter-chain-empty', `filter chain "${config.name}" has no network filter`);
     }
-    this.connectionFilters = before.reverse().map((filter) => buildConnectionFilter(filter, context, environment));
-    this.terminal = buildTerminal(terminal, context, environment);
+    this.connectionFilters = before
+      .reverse()
+      .map((filter, index) => buildConnectionFilter(filter, contextOf(index), environment));
+    this.terminal = buildTerminal(terminal, contextOf(before.length), environment);
     const transport = config.transportSocket;
     this.tls =
       transport.kind === 'raw'

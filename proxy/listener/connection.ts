@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage } from '../errors.ts';
-import type { Greeting, NetworkConnection } from '../filters/network/contract.ts';
+import type { Greeting, NetworkConnection, Refusal } from '../filters/network/contract.ts';
 import type { ConnectionInfo, TlsInfo } from '../http/connection-info.ts';
 import { Timer, type TimerTarget } from '../timers.ts';
 import type { ClientHello } from '../tls/contract.ts';
@@ -54,6 +54,14 @@ interface Silent {
   spoken: boolean;
 }
 
+/** What the connection filters of a supposed chain have said. They are not asked again when it is the chain. */
+interface Asked {
+  readonly chain: Chain;
+  readonly info: ConnectionInfo;
+  seenBy: number;
+  refusal: Refusal | undefined;
+}
+
 /** Where `transport_socket_connect_timeout` says nothing: a handshake is never waited for without end. */
 export const HANDSHAKE_TIMEOUT_MS = 15_000;
 
@@ -69,6 +77,11 @@ export class Connection implements TimerTarget, Mortal {
   #inspection: Inspection | undefined;
   #chain: Chain | undefined;
   #network: NetworkConnection | undefined;
+  #info: ConnectionInfo | undefined;
+  /** How many connection filters have seen it. */
+  #seenBy = 0;
+  #refused = false;
+  #asked: Asked | undefined;
   #life: Life | undefined;
   /** Told to end before there was somebody to tell. */
   #retired = false;
@@ -192,9 +205,8 @@ export class Connection implements TimerTarget, Mortal {
     const chain = this.#find(NOTHING);
     const { terminal } = chain ?? {};
     if (chain?.greets !== true || terminal?.greet === undefined || this.#goesOn()) return;
-    const info = this.#info(chain, undefined);
-    const callbacks = { continue: ignore, close: ignore };
-    if (chain.connectionFilters.some((filter) => filter.onNewConnection(info, callbacks) !== 'continue')) return;
+    const info = this.#describe(chain, undefined);
+    if (!this.#ask(chain, info)) return;
     try {
       const greeting = terminal.greet(this.#raw, info, {
         onSpoken: () => this.#spoken(),
@@ -208,6 +220,46 @@ export class Connection implements TimerTarget, Mortal {
     }
   }
 
+  /** Whether the connection filters of a chain that is only supposed let the connection in now. */
+  #ask(chain: Chain, info: ConnectionInfo): boolean {
+    const asked: Asked = { chain, info, seenBy: 0, refusal: undefined };
+    this.#asked = asked;
+    for (const filter of chain.connectionFilters) {
+      asked.seenBy++;
+      let refusal: Refusal = {};
+      const decision = filter.onNewConnection(info, {
+        continue: ignore,
+        close: (why) => {
+          refusal = why;
+        },
+      });
+      if (decision === 'continue') continue;
+      if (decision === 'close') asked.refusal = refusal;
+      else this.#forgetAsked();
+      return false;
+    }
+    return true;
+  }
+
+  #forgetAsked(): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked !== undefined) closeFilters(asked.chain, asked.seenBy, asked.info);
+  }
+
+  /** What was asked of the chain counts, where nothing is known now that was not known then. */
+  #recall(chain: Chain): Asked | undefined {
+    const asked = this.#asked;
+    if (asked === undefined || asked.chain !== chain || this.#serverName !== undefined) {
+      this.#forgetAsked();
+      return undefined;
+    }
+    this.#asked = undefined;
+    this.#info = asked.info;
+    this.#seenBy = asked.seenBy;
+    return asked;
+  }
+
   /** The inspection goes on with the caller's first byte, but waits for it without end: the filter times the connection. */
   #spoken(): void {
     const silent = this.#silent;
@@ -216,6 +268,7 @@ export class Connection implements TimerTarget, Mortal {
     this.#disarm();
     this.#generation.stats.block.add(LISTENER.DOWNSTREAM_PRE_CX_ACTIVE, -1);
     this.#adopt(silent.chain, undefined);
+    this.#recall(silent.chain);
     this.#network = silent.greeting;
     if (this.#retired) silent.greeting.retire();
   }
@@ -224,7 +277,9 @@ export class Connection implements TimerTarget, Mortal {
   #answered(outcome: InspectionOutcome, { chain, greeting }: Silent): void {
     this.#inspection?.stop();
     this.#inspection = undefined;
-    const right = outcome === 'remote-close' || (outcome !== 'too-large' && this.#find(outcome) === chain);
+    const right =
+      outcome === 'remote-close' ||
+      (outcome !== 'too-large' && this.#find(outcome) === chain && stands(chain, outcome.hello));
     if (right) greeting.take();
     else {
       this.#generation.stats.block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_ERROR);
@@ -301,9 +356,9 @@ export class Connection implements TimerTarget, Mortal {
   #match(seen: Inspected): void {
     const { stats } = this.#generation;
     const chain = this.#find(seen);
-    const silent = this.#silent;
+    const silent = this.#silent?.chain === chain && stands(chain, seen.hello) ? this.#silent : undefined;
+    if (silent === undefined) this.#silent?.greeting.withdraw();
     this.#silent = undefined;
-    if (silent !== undefined && chain !== silent.chain) silent.greeting.withdraw();
     if (chain === undefined) {
       stats.block.inc(LISTENER.NO_FILTER_CHAIN_MATCH);
       // What was looked at was not taken: the caller's bytes are unread, and that is how its kernel learns it.
@@ -312,7 +367,8 @@ export class Connection implements TimerTarget, Mortal {
       return;
     }
     this.#adopt(chain, seen.hello);
-    if (silent?.chain === chain) {
+    if (silent !== undefined) {
+      this.#recall(chain);
       this.#network = silent.greeting;
       if (this.#retired) silent.greeting.retire();
       silent.greeting.take();
@@ -390,7 +446,14 @@ export class Connection implements TimerTarget, Mortal {
   }
 
   #filter(chain: Chain, tls: TlsInfo | undefined): void {
-    const info = this.#info(chain, tls);
+    const asked = this.#recall(chain);
+    if (asked !== undefined) {
+      if (asked.refusal === undefined) this.#handOver(chain, asked.info);
+      else this.#refuse(chain, asked.info, asked.refusal);
+      return;
+    }
+    const info = this.#describe(chain, tls);
+    this.#info = info;
     if (chain.connectionFilters.length === 0) this.#handOver(chain, info);
     else this.#next(chain, info, 0);
   }
@@ -399,20 +462,28 @@ export class Connection implements TimerTarget, Mortal {
   #next(chain: Chain, info: ConnectionInfo, index: number): void {
     for (let i = index; i < chain.connectionFilters.length; i++) {
       let waited = false;
+      this.#seenBy = i + 1;
       const decision = chain.connectionFilters[i]?.onNewConnection(info, {
         continue: () => {
           if (!waited || this.#closed) return;
           waited = false;
           this.#next(chain, info, i + 1);
         },
-        close: () => this.#socket.destroy(),
+        close: (why) => this.#refuse(chain, info, why),
       });
       if (decision === 'continue') continue;
       if (decision === 'wait') waited = true;
-      else this.#socket.destroy();
+      else this.#refuse(chain, info, {});
       return;
     }
     if (!this.#socket.destroyed) this.#handOver(chain, info);
+  }
+
+  #refuse(chain: Chain, info: ConnectionInfo, why: Refusal): void {
+    if (this.#refused || this.#closed) return;
+    this.#refused = true;
+    chain.terminal.refused?.(info, why);
+    this.#socket.destroy();
   }
 
   #handOver(chain: Chain, info: ConnectionInfo): void {
@@ -426,7 +497,7 @@ export class Connection implements TimerTarget, Mortal {
     }
   }
 
-  #info(chain: Chain, tls: TlsInfo | undefined): ConnectionInfo {
+  #describe(chain: Chain, tls: TlsInfo | undefined): ConnectionInfo {
     const remoteAddress = plainAddress(this.#raw.remoteAddress ?? '');
     const remotePort = this.#raw.remotePort ?? 0;
     const { environment, listener } = this.#generation;
@@ -461,12 +532,25 @@ export class Connection implements TimerTarget, Mortal {
     this.#endInspection();
     this.#disarm();
     this.#life?.release();
+    this.#forgetAsked();
+    if (this.#info !== undefined && this.#chain !== undefined) {
+      closeFilters(this.#chain, this.#seenBy, this.#info);
+    }
     if (this.#chain !== undefined) {
       this.#generation.stats.closed(this.#generation.environment.now() - this.#startedAt);
       this.#chain.forget(this);
     }
     this.#onClosed(this);
   };
+}
+
+/** Filters were asked without the name that a ClientHello has brought since, and may have said something else with it. */
+function stands(chain: Chain | undefined, hello: ClientHello | undefined): boolean {
+  return chain !== undefined && (hello === undefined || chain.connectionFilters.length === 0);
+}
+
+function closeFilters(chain: Chain, seenBy: number, info: ConnectionInfo): void {
+  for (let i = 0; i < seenBy; i++) chain.connectionFilters[i]?.onClose?.(info);
 }
 
 // the filter that owns the socket listens for errors itself; before that, `close` says enough

@@ -1,6 +1,7 @@
 /** What a worker gives its listeners. */
 import type { Socket } from 'node:net';
-import type { NetworkFilterFactories } from '../filters/network/contract.ts';
+import type { Runtime } from '../filters/http/contract.ts';
+import type { NetworkFilterFactories, SharedNumbers } from '../filters/network/contract.ts';
 import type { StatsStore } from '../observe/stats/contract.ts';
 import type { TimerWheel } from '../timers.ts';
 import type { TlsProvider } from '../tls/contract.ts';
@@ -18,6 +19,8 @@ export interface ListenerEnvironment {
   readonly tls: TlsProvider;
   readonly stats: StatsStore;
   readonly timers: TimerWheel;
+  readonly runtime: Runtime;
+  readonly shared: SharedNumbers;
   /** From 0: for `worker_0.` statistics. Pipes are bound by worker 0 alone, since a path has one owner. */
   readonly workerIndex: number;
   /** Several workers: they share the port. */

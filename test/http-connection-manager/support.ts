@@ -18,6 +18,7 @@ import type { HttpConnectionManager } from '../../xds-client/model/http-connecti
 import type { Listener } from '../../xds-client/model/listener.ts';
 import type { RetryPolicy, Route, RouteAction, RouteConfiguration } from '../../xds-client/model/route.ts';
 import { cluster, locality } from '../cluster/support.ts';
+import { workerParts } from '../network-filters/support.ts';
 import { action, configuration, match, route, virtualHost } from '../route/build.ts';
 import { type Mesh, mesh, until } from '../upstream/support.ts';
 
@@ -198,6 +199,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<TestProxy>
     statPrefix: 'listener.127.0.0.1_0.',
     stats: setup.stats,
     drain: { shouldDrain: () => state.draining },
+    ...workerParts(),
     now: () => performance.now(),
     random: options.random ?? (() => 0.5),
   });

@@ -11,6 +11,8 @@ import { ProxyError } from '../../proxy/errors.ts';
 import type { ConnectionFilterCallbacks } from '../../proxy/filters/network/contract.ts';
 import type { ListenerEnvironment } from '../../proxy/listener/environment.ts';
 import { type ListenerOutcome, WorkerListeners } from '../../proxy/listener/worker-listeners.ts';
+import { RuntimeValues } from '../../proxy/runtime.ts';
+import { SharedNumberTable, sharedNumbersBuffer } from '../../proxy/shared-numbers.ts';
 import { createTimers } from '../../proxy/timers.ts';
 import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
 import { SecretTable } from '../../proxy/tls/secret-table.ts';
@@ -82,6 +84,8 @@ class Bench {
         tls: new WorkerTlsProvider(this.secrets, Date.now, (message) => this.log.push(message)),
         stats: this.stats,
         timers: createTimers(),
+        runtime: new RuntimeValues(),
+        shared: new SharedNumberTable(sharedNumbersBuffer()),
         workerIndex: 0,
         reusePort: false,
         maxConnections: 100,

@@ -11,6 +11,7 @@ import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Listener } from '../../xds-client/model/listener.ts';
 import type { TcpProxy } from '../../xds-client/model/tcp-proxy.ts';
 import { assignment, cluster, endpoint, limited } from '../cluster/support.ts';
+import { workerParts } from '../network-filters/support.ts';
 import { type Mesh, mesh, serve, type TestServer, until } from '../upstream/support.ts';
 
 const cleanups: (() => void)[] = [];
@@ -57,6 +58,7 @@ async function proxy(
       statPrefix: 'listener.test.',
       stats: made.stats,
       drain: { shouldDrain: () => false },
+      ...workerParts(),
       now: () => performance.now(),
       random: () => 0,
     },

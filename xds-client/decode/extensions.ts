@@ -16,6 +16,7 @@ import { GRPC_STATS } from './filters/grpc-stats.ts';
 import { GRPC_WEB } from './filters/grpc-web.ts';
 import { HEADER_MUTATION, HEADER_MUTATION_ROUTE } from './filters/header-mutation.ts';
 import { HEALTH_CHECK } from './filters/health-check.ts';
+import { NETWORK_EXTENSIONS } from './filters/network.ts';
 import { REFUSED_HTTP_FILTERS, REFUSED_HTTP_ROUTES } from './filters/refused.ts';
 import { SET_METADATA } from './filters/set-metadata.ts';
 import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
@@ -91,17 +92,15 @@ export const EXTENSIONS: ExtensionTable = {
   'network-filter': [
     HTTP_CONNECTION_MANAGER,
     TCP_PROXY,
+    ...NETWORK_EXTENSIONS,
     ignored('istio.stats', 'stats.PluginConfig', OBSERVES),
     ignored('istio.metadata_exchange', 'envoy.tcp.metadataexchange.config.MetadataExchange', EXCHANGES),
-    refused('envoy.filters.network.rbac', `${NETWORK}.rbac.v3.RBAC`, GUARDS),
     refused('envoy.filters.network.ext_authz', `${NETWORK}.ext_authz.v3.ExtAuthz`, GUARDS),
-    refused('envoy.filters.network.local_ratelimit', `${NETWORK}.local_ratelimit.v3.LocalRateLimit`, GUARDS),
     refused('envoy.filters.network.ratelimit', `${NETWORK}.ratelimit.v3.RateLimit`, GUARDS),
-    refused('envoy.filters.network.connection_limit', `${NETWORK}.connection_limit.v3.ConnectionLimit`, GUARDS),
     refused(
-      'envoy.filters.network.sni_cluster',
-      `${NETWORK}.sni_cluster.v3.SniCluster`,
-      'connections would go elsewhere',
+      'envoy.filters.network.sni_dynamic_forward_proxy',
+      `${NETWORK}.sni_dynamic_forward_proxy.v3.FilterConfig`,
+      'names are not resolved for single connections; connections would go elsewhere',
     ),
   ],
   'compressor-library': COMPRESSOR_LIBRARIES,

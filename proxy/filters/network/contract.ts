@@ -15,6 +15,11 @@ import type { Listener } from '../../../xds-client/model/listener.ts';
 import type { TcpProxy } from '../../../xds-client/model/tcp-proxy.ts';
 import type { ConnectionInfo } from '../../http/connection-info.ts';
 import type { StatsStore } from '../../observe/stats/contract.ts';
+import type { SharedNumber } from '../../policy/shared-number.ts';
+import type { TimerWheel } from '../../timers.ts';
+import type { Runtime } from '../http/contract.ts';
+
+export type { SharedNumbers } from '../../policy/shared-number.ts';
 
 /** A connection as its terminal filter holds it. The listener calls these; it counts and times the connection itself. */
 export interface NetworkConnection {
@@ -51,6 +56,8 @@ export interface NetworkFilterInstance {
    * supposed. The upstream is connected, and what it says is passed on. Nothing is read from the socket before `take`.
    */
   greet?(socket: Socket, info: ConnectionInfo, events: GreetingEvents): Greeting;
+  /** A filter before this one closed the connection: for the access log. `why` as in `ConnectionFilterCallbacks.close`. */
+  refused?(info: ConnectionInfo, why: Refusal): void;
   /** The chain is gone and so is its last connection. */
   close?(): void;
 }
@@ -74,14 +81,23 @@ export interface Greeting extends NetworkConnection {
 /** A filter before the terminal one. `continue` and `close` at once, or `wait` and `callbacks.continue()` later. */
 export interface ConnectionFilterInstance {
   onNewConnection(info: ConnectionInfo, callbacks: ConnectionFilterCallbacks): 'continue' | 'close' | 'wait';
+  /** The connection is gone: once for each that was new, whatever was decided. */
+  onClose?(info: ConnectionInfo): void;
   close?(): void;
+}
+
+export interface Refusal {
+  /** Envoy's CONNECTION_TERMINATION_DETAILS (`rbac_access_denied_matched_policy[p]`). */
+  readonly details?: string;
+  /** Bits of `ResponseFlag`. */
+  readonly flags?: number;
 }
 
 export interface ConnectionFilterCallbacks {
   /** After `wait` only; once. */
   continue(): void;
-  /** Closes the connection. `details` is Envoy's CONNECTION_TERMINATION_DETAILS (`rbac_access_denied_matched_policy[p]`). */
-  close(details: string): void;
+  /** Closes the connection, inside `onNewConnection` (which then says `close`) or later. */
+  close(why: Refusal): void;
 }
 
 export interface TerminalFilterFactory<Config> {
@@ -104,7 +120,7 @@ export interface NetworkFilterFactories {
   readonly httpConnectionManager: TerminalFilterFactory<HttpConnectionManager>;
   readonly tcpProxy: TerminalFilterFactory<TcpProxy>;
   /** By type URL, without `type.googleapis.com/`. */
-  readonly extensions: ReadonlyMap<string, ExtensionFilterFactory>;
+  readonly extensions: { get(typeUrl: string): ExtensionFilterFactory | undefined };
 }
 
 /** Asked where a connection could end without harm: after a response, before a new stream. */
@@ -123,7 +139,15 @@ export interface ListenerContext {
   readonly statPrefix: string;
   readonly stats: StatsStore;
   readonly drain: DrainDecision;
+  readonly runtime: Runtime;
+  readonly timers: TimerWheel;
+  /** What no other filter has: the same in every worker for the same filter of the same chain. */
+  scope(): string;
+  /** A number that all workers have in common under that key; `initial` is for whoever comes first. Released with the filter. */
+  shared(key: string, initial: bigint): SharedNumber;
   /** Milliseconds, monotonic (`performance.now()`). */
   now(): number;
+  /** Nanoseconds, monotonic, one clock for all workers. */
+  sharedNow(): bigint;
   random(): number;
 }

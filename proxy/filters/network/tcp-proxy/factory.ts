@@ -2,8 +2,10 @@ import type { TcpProxy } from '../../../../xds-client/model/tcp-proxy.ts';
 import type { AccessLogFactory } from '../../../observe/access-log/contract.ts';
 import type { ClusterTable } from '../../../upstream/contract.ts';
 import type { ListenerContext, NetworkFilterInstance, TerminalFilterFactory } from '../contract.ts';
-import { type SessionSettings, TcpSession } from './session.ts';
-import { TCP_PROXY_STATS } from './stats.ts';
+import { logRefused, type SessionSettings, TcpSession } from './session.ts';
+import { TCP_PROXY_STATS, tcpStat } from './stats.ts';
+
+const CX_TOTAL = tcpStat('downstream_cx_total');
 
 export interface TcpProxyDependencies {
   readonly clusters: ClusterTable;
@@ -32,13 +34,17 @@ export class TcpProxyFactory implements TerminalFilterFactory<TcpProxy> {
     return {
       accept(socket, info) {
         const session = new TcpSession(settings, socket, info);
-        session.start(clusters.get(chooseCluster(config.clusters, context.random())));
+        session.start(clusters.get(info.tcpCluster ?? chooseCluster(config.clusters, context.random())));
         return session;
       },
       greet(socket, info, events) {
         const session = new TcpSession(settings, socket, info);
-        session.greet(clusters.get(chooseCluster(config.clusters, context.random())), events);
+        session.greet(clusters.get(info.tcpCluster ?? chooseCluster(config.clusters, context.random())), events);
         return session;
+      },
+      refused(info, why) {
+        stats.inc(CX_TOTAL);
+        logRefused(settings, info, why);
       },
       close: () => stats.release(),
     };

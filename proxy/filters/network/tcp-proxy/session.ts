@@ -18,7 +18,7 @@ import type {
   TcpPoolCallbacks,
   UpstreamTcpConnection,
 } from '../../../upstream/contract.ts';
-import type { Greeting, GreetingEvents } from '../contract.ts';
+import type { Greeting, GreetingEvents, Refusal } from '../contract.ts';
 import { isHttp2Settings } from './greeting.ts';
 import { type Direction, Flow, isReset, type RelayEvents, resetSocket } from './relay.ts';
 import { tcpStat } from './stats.ts';
@@ -68,8 +68,7 @@ export class TcpSession implements Greeting, TcpPoolCallbacks, RelayEvents {
   constructor(settings: SessionSettings, downstream: Socket, connection: ConnectionInfo) {
     this.settings = settings;
     this.downstream = downstream;
-    this.info = new StreamInfo(connection, noRequest(), performance.timeOrigin + performance.now(), settings.now());
-    this.info.tcp = true;
+    this.info = tcpStreamInfo(connection, settings);
     this.context = {
       downstream: connection,
       hash: undefined,
@@ -405,6 +404,21 @@ export class TcpSession implements Greeting, TcpPoolCallbacks, RelayEvents {
     this.info.completeAt = this.settings.now();
     for (const logger of this.settings.accessLogs) logger.log(this.info);
   }
+}
+
+/** What is logged of a connection that a filter before this one has closed. */
+export function logRefused(settings: SessionSettings, connection: ConnectionInfo, { details, flags }: Refusal): void {
+  const info = tcpStreamInfo(connection, settings);
+  info.flags |= flags ?? 0;
+  info.connectionTerminationDetails = details;
+  info.completeAt = settings.now();
+  for (const logger of settings.accessLogs) logger.log(info);
+}
+
+function tcpStreamInfo(connection: ConnectionInfo, settings: SessionSettings): StreamInfo {
+  const info = new StreamInfo(connection, noRequest(), performance.timeOrigin + performance.now(), settings.now());
+  info.tcp = true;
+  return info;
 }
 
 /** What logs find where HTTP has a request. */
