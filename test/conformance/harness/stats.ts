@@ -10,7 +10,7 @@ const COMPARED = /^(cluster|http|listener|vhost|tcp)\./;
  * of plaintext and TLS.
  */
 const LEFT_OUT =
-  /_bytes_|bytes_|_ms$|_time$|^(http|listener)\.admin\.|\.worker_\d+\.|\.default\.total_match_count$|\.external\.|\.internal\.|lb_subsets|max_host_weight|warming_state|assignment_|\.version$|circuit_breakers\..*remaining|_length|cx_active$|downstream_cx_destroy|upstream_cx_destroy|upstream_cx_active|http1_active|downstream_cx_(mtls|plaintext|tls)$/;
+  /_bytes_|bytes_|_ms$|_time$|^(http|listener)\.admin\.|\.worker_\d+\.|\.default\.total_match_count$|\.external\.|\.internal\.|lb_subsets|max_host_weight|warming_state|assignment_|\.version$|circuit_breakers\..*remaining|_length|cx_active$|downstream_cx_destroy|upstream_cx_destroy|upstream_cx_active|http[12]_active|downstream_cx_(mtls|plaintext|tls)$/;
 
 /**
  * Differs on purpose, wherever a proxy ends a connection: Envoy keeps its side open until `delayed_close_timeout` is
