@@ -2,7 +2,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { parseSpiffeId } from './identity.ts';
 import type { CertificateMaterial } from './material.ts';
-import { namesInCertificate } from './names.ts';
+import { namesInCertificate, type SubjectNames } from './names.ts';
 import type { Validity } from './rotation.ts';
 import { type IdentityCertificate, UnfitIdentity } from './source/contract.ts';
 import { parseCertificates } from './tls-context.ts';
@@ -59,9 +59,20 @@ export function validityOf({ validFromDate, validToDate }: X509Certificate): Val
   return { notBefore: validFromDate.getTime(), notAfter: validToDate.getTime() };
 }
 
+/** Throws `UnfitIdentity`: OpenSSL takes extensions that are no strict DER. */
+export function namesOf(leaf: X509Certificate): SubjectNames {
+  try {
+    return namesInCertificate(leaf.raw);
+  } catch (error) {
+    throw new UnfitIdentity(
+      `the certificate's names do not parse: ${error instanceof Error ? error.message : 'failed'}`,
+    );
+  }
+}
+
 /** X509-SVID §2: exactly one URI name, a SPIFFE id. */
 function identityOf(leaf: X509Certificate, expected: string | undefined): string {
-  const { uris } = namesInCertificate(leaf.raw);
+  const { uris } = namesOf(leaf);
   const [id, second] = uris;
   if (id === undefined) throw new UnfitIdentity('the certificate has no SPIFFE id');
   if (second !== undefined) throw new UnfitIdentity(`the certificate has ${uris.length} URI names, an SVID has one`);

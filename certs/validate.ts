@@ -31,11 +31,9 @@ export function certificateError(certificate: CertificateMaterial): string | und
 }
 
 function stapleError(leaf: X509Certificate, staple: string | undefined): string | undefined {
-  if (staple === undefined) {
-    return mustStaple(leaf) ? 'the certificate must be stapled (RFC 7633) and there is no OCSP response' : undefined;
-  }
   try {
-    readStaple(Buffer.from(staple, 'base64'), leaf);
+    if (staple !== undefined) readStaple(Buffer.from(staple, 'base64'), leaf);
+    else if (mustStaple(leaf)) return 'the certificate must be stapled (RFC 7633) and there is no OCSP response';
     return undefined;
   } catch (error) {
     return reason(error);

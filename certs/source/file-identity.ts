@@ -1,7 +1,6 @@
 /** An identity in files, cert-manager's (`tls.crt`, `tls.key`, `ca.crt`) or anybody's: watched, taken together or not at all. */
 
-import { validityOf } from '../fitness.ts';
-import { namesInCertificate } from '../names.ts';
+import { namesOf, validityOf } from '../fitness.ts';
 import { parseCertificates } from '../tls-context.ts';
 import { certificateError, trustError } from '../validate.ts';
 import { type Identity, type IdentityListener, type IdentitySource, UnfitIdentity } from './contract.ts';
@@ -32,7 +31,8 @@ export class FileIdentity implements IdentitySource {
       paths: { chain, key, ca },
       directories: [],
       secrets: ['key'],
-      check: (contents) => certificateError(materialOf(contents)) ?? trustError(trustOf(contents)),
+      check: (contents) =>
+        certificateError(materialOf(contents)) ?? trustError(trustOf(contents)) ?? namesError(contents),
       onChange: (contents) => listener.updated(identityOf(contents)),
       onError: (reason) => listener.problem({ kind: 'refused', reason, retryInMs: undefined }),
       ...(pollMs === undefined ? {} : { pollMs }),
@@ -53,13 +53,22 @@ function trustOf(contents: FileContents<Part>) {
   return { trustedCa: contents.ca?.toString() ?? '', crl: undefined };
 }
 
+function namesError(contents: FileContents<Part>): string | undefined {
+  try {
+    identityOf(contents);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** Of contents that passed the check. Names are nobody's business but of who meets them: a DNS name will do. */
 function identityOf(contents: FileContents<Part>): Identity {
   const material = materialOf(contents);
   const [leaf] = parseCertificates(material.chain);
   if (leaf === undefined) throw new UnfitIdentity('there is no certificate');
   const validity = validityOf(leaf);
-  const [spiffeId] = namesInCertificate(leaf.raw).uris;
+  const [spiffeId] = namesOf(leaf).uris;
   return {
     certificates: [{ spiffeId, hint: undefined, material, validity, since: validity.notBefore }],
     bundles: [{ trustDomain: undefined, pem: trustOf(contents).trustedCa }],

@@ -5,7 +5,7 @@
 import { encodeMessage } from '../../protos/index.ts';
 import type { CertificateClock } from '../clock.ts';
 import { lifeUsed, lifeUsedAt, retryIn, type Validity } from '../rotation.ts';
-import { type IdentityListener, type IdentitySource, type TrustBundle, UnfitIdentity } from './contract.ts';
+import type { IdentityListener, IdentitySource, TrustBundle } from './contract.ts';
 import { ReopenedStream } from './reopened-stream.ts';
 import { type Bundles, readBundles, readSvids, type SvidResponse } from './spiffe-response.ts';
 
@@ -106,8 +106,9 @@ export class WorkloadApi implements IdentitySource {
     try {
       take();
     } catch (error) {
-      if (!(error instanceof UnfitIdentity)) throw error;
-      this.#listener?.problem({ kind: 'refused', reason: error.message, retryInMs: undefined });
+      // whatever it is: what came last stays good
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#listener?.problem({ kind: 'refused', reason, retryInMs: undefined });
     }
   }
 
