@@ -6,11 +6,11 @@ const COMPARED = /^(cluster|http|listener|vhost|tcp)\./;
 
 /**
  * Left out, each for its reason: byte counts (the `server` field differs in length), times, the admin listener, names by
- * worker, figures of Envoy's own machinery (load-report match counts, per-connection buffers), address texts that hold a port, Tollway's own count
- * of plaintext and TLS.
+ * worker, figures of Envoy's own machinery (load-report match counts, per-connection buffers), address texts that hold a port, Tollway's own counts
+ * of plaintext and TLS, and of connections that end with their certificates.
  */
 const LEFT_OUT =
-  /_bytes_|bytes_|_ms$|_time$|^(http|listener)\.admin\.|\.worker_\d+\.|\.default\.total_match_count$|\.external\.|\.internal\.|lb_subsets|max_host_weight|warming_state|assignment_|\.version$|circuit_breakers\..*remaining|_length|cx_active$|downstream_cx_destroy|upstream_cx_destroy|upstream_cx_active|http[12]_active|downstream_cx_(mtls|plaintext|tls)$/;
+  /_bytes_|bytes_|_ms$|_time$|^(http|listener)\.admin\.|\.worker_\d+\.|\.default\.total_match_count$|\.external\.|\.internal\.|lb_subsets|max_host_weight|warming_state|assignment_|\.version$|circuit_breakers\..*remaining|_length|cx_active$|downstream_cx_destroy|upstream_cx_destroy|upstream_cx_active|http[12]_active|downstream_cx_(mtls|plaintext|tls)$|ssl\.connection_(cut|distrusted|expired)$/;
 
 /**
  * Differs on purpose, wherever a proxy ends a connection: Envoy keeps its side open until `delayed_close_timeout` is
