@@ -24,8 +24,7 @@ export function localIdentity(leaf: X509Certificate | undefined): LocalIdentity 
 /** `handshake`: `undefined` for a socket that nothing is known of. */
 export function tlsInfo(socket: TLSSocket, handshake: Handshake | undefined, local: LocalIdentity): TlsInfo {
   const { certificate, tolerated } = handshake ?? { certificate: undefined, tolerated: undefined };
-  const validator = handshake?.assembled.validator;
-  const validated = validator?.validates === true || (validator?.tolerates === true && tolerated === undefined);
+  const validated = handshake?.assembled.validator.identifies === true && tolerated === undefined;
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher().name,

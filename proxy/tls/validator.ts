@@ -23,8 +23,8 @@ export interface PeerToCheck {
 export interface Validator {
   /** True when a pass means that the chain was verified. */
   readonly validates: boolean;
-  /** True when a pass of which no fault was told means that. */
-  readonly tolerates: boolean;
+  /** True when a pass of which no fault was told means that the peer is whom it shows: by its chain, or by a pin. */
+  readonly identifies: boolean;
   check(peer: PeerToCheck): TlsRefusal | undefined;
 }
 
@@ -61,14 +61,14 @@ export function compileValidator(
 /** ACCEPT_UNTRUSTED: judges as strictly, lets in, and says what it found. */
 class LenientValidator implements Validator {
   readonly validates = false;
-  readonly tolerates: boolean;
+  readonly identifies: boolean;
   readonly #strict: StrictValidator;
   readonly #expected: ExpectedPeer;
 
   constructor(strict: StrictValidator, expected: ExpectedPeer) {
     this.#strict = strict;
     this.#expected = expected;
-    this.tolerates = strict.validates;
+    this.identifies = strict.identifies;
   }
 
   check(peer: PeerToCheck): TlsRefusal | undefined {
@@ -85,7 +85,7 @@ class LenientValidator implements Validator {
 /** No validation is configured: any certificate passes, and none where none is required. */
 class OpenValidator implements Validator {
   readonly validates = false;
-  readonly tolerates = false;
+  readonly identifies = false;
   readonly #expected: ExpectedPeer;
 
   constructor(expected: ExpectedPeer) {
@@ -100,7 +100,7 @@ class OpenValidator implements Validator {
 
 class StrictValidator implements Validator {
   readonly validates: boolean;
-  readonly tolerates = false;
+  readonly identifies: boolean;
   readonly #expected: ExpectedPeer;
   readonly #chain: ChainCheck;
   readonly #hashes: ReadonlySet<string>;
@@ -116,6 +116,7 @@ class StrictValidator implements Validator {
     this.#sans = rules.sanMatches.length === 0 ? undefined : compileSanMatches(rules.sanMatches);
     // names say nothing about a certificate that nobody vouches for: they make the chain count even without a CA
     this.validates = trust.trustedCa !== undefined || rules.spiffe !== undefined || this.#sans !== undefined;
+    this.identifies = this.validates || this.#hashes.size > 0 || this.#spki.size > 0;
   }
 
   check(peer: PeerToCheck): TlsRefusal | undefined {

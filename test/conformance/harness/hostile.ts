@@ -44,7 +44,19 @@ const below = (authority: Wanted, wanted: Wanted = {}): Shown => {
 export const good = leaf();
 export const revoked = leaf();
 const revokedAuthority = make({ name: 'revoked authority', ca: true, issuer: root });
-export const crl = revocationList(root, [revoked, revokedAuthority]);
+const expiredAndRevoked = leaf({ until: -60_000 });
+export const crl = revocationList(root, [revoked, revokedAuthority, expiredAndRevoked]);
+/** Of every authority. */
+export const crls = [crl, revocationList(intermediate, []), revocationList(revokedAuthority, [])].join('');
+/** A SPIFFE bundle map with the root for `mesh.test`. */
+export const bundleMap = JSON.stringify({
+  trust_domains: {
+    'mesh.test': {
+      spiffe_sequence: 1,
+      keys: [{ kty: 'EC', crv: 'P-256', use: 'x509-svid', x: 'x', y: 'y', x5c: [root.der.toString('base64')] }],
+    },
+  },
+});
 export const staleCrl = revocationList(root, [revoked], Date.now(), -60_000);
 const garbled = leaf();
 
@@ -66,6 +78,17 @@ export const HOSTILE = {
   'chain in the wrong order': shown(leaf({ issuer: intermediate }), root, intermediate),
   'without the intermediate': shown(leaf({ issuer: intermediate })),
   expired: shown(leaf({ until: -60_000 })),
+  'expired and revoked': shown(expiredAndRevoked),
+  'expired and excluded': below(
+    { extensions: [nameConstraints({ excluded: [dnsName('peer.test')] })] },
+    { until: -60_000 },
+  ),
+  'expired and for servers only': shown(leaf({ until: -60_000, purposes: [SERVER_AUTH] })),
+  'expired and below a leaf': below({ ca: false }, { until: -60_000 }),
+  'expired and of another root': shown(leaf({ until: -60_000, issuer: stranger })),
+  'expired and with an unknown critical extension': shown(leaf({ until: -60_000, extensions: [UNKNOWN_CRITICAL] })),
+  'expired and signed with SHA-1': shown(leaf({ until: -60_000, hash: 'sha1' })),
+  'expired, below an expired authority': below({ until: -60_000 }, { until: -60_000 }),
   'not yet valid': shown(leaf({ from: 600_000 })),
   'expired authority': below({ until: -60_000 }),
   'for servers only': shown(leaf({ purposes: [SERVER_AUTH] })),
@@ -114,6 +137,7 @@ export const HOSTILE = {
     key: garbled.key,
   },
   '10,000 names': shown(leaf({ uris: [NAME], dnsNames: many(10_000, (at) => `n${at}`) })),
+  '4,000 names': shown(leaf({ uris: [NAME], dnsNames: many(4_000, (at) => `n${at}`) })),
   '10,000 long names': shown(leaf({ uris: [NAME], dnsNames: many(10_000, (at) => `name-${at}.peer.test`) })),
   'chain of 12': longChain(12),
   'chain of 110': longChain(110),

@@ -75,7 +75,10 @@ export function clientCertElement(
   if (details.cert) parts.push(`Cert="${encodeURIComponent(peer.pem())}"`);
   if (details.chain) parts.push(`Chain="${encodeURIComponent(chainPem(peer))}"`);
   if (details.subject) parts.push(`Subject="${peer.subject.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
-  if (details.uri) for (const uri of peer.sans.uris) parts.push(`URI=${uri}`);
+  if (details.uri) {
+    // Envoy writes the empty one, too
+    for (const uri of peer.sans.uris.length === 0 ? [''] : peer.sans.uris) parts.push(`URI=${uri}`);
+  }
   if (details.dns) for (const dns of peer.sans.dnsNames) parts.push(`DNS=${dns}`);
   return parts.join(';');
 }
