@@ -36,6 +36,7 @@ class Runner {
       rules: this.run([iptablesProgram(family, variant, 'save')]) ?? '',
       tables: this.run(['nft', 'list', 'tables']) ?? '',
       routeRules: this.run(['ip', family === 'ipv4' ? '-4' : '-6', 'rule', 'list']) ?? '',
+      loopback: this.run(['ip', family === 'ipv4' ? '-4' : '-6', 'addr', 'show', 'dev', 'lo']) ?? '',
     };
   }
 

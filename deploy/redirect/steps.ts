@@ -1,7 +1,7 @@
 /** What has to be run, from the plan and from what there is. Pure: ./main.ts runs it, or prints it. */
 import { restoreInput } from './iptables.ts';
 import { ownTable, removeInput, replaceInput } from './nft.ts';
-import { type Plan, planOf } from './plan.ts';
+import { type Plan, PREFIX, planOf } from './plan.ts';
 import type { Family, Settings } from './settings.ts';
 
 export type Backend = 'iptables' | 'nft';
@@ -21,9 +21,11 @@ export interface State {
   readonly tables: string;
   /** `ip rule list`. */
   readonly routeRules: string;
+  /** `ip addr show dev lo`. */
+  readonly loopback: string;
 }
 
-export const NO_STATE: State = { rules: '', tables: '', routeRules: '' };
+export const NO_STATE: State = { rules: '', tables: '', routeRules: '', loopback: '' };
 
 /** `iptables-legacy-restore` and the like. */
 export function iptablesProgram(family: Family, variant: string | undefined, what: 'restore' | 'save'): string {
@@ -50,13 +52,26 @@ export function stepsOf(
   }
   const nft = nftInput(backend === 'nft' ? plan : undefined, family, state);
   if (nft !== '') steps.push({ command: ['nft', '-f', '-'], input: nft, rehearsal: ['nft', '-c', '-f', '-'] });
-  return [...routeSteps(settings, family, plan, state), ...steps];
+  return [...sourceSteps(family, plan, state), ...routeSteps(settings, family, plan, state), ...steps];
 }
+
+/** The address that the proxy speaks to the application from: of IPv4's loopback network, but of nobody in IPv6. */
+function sourceSteps(family: Family, plan: Plan | undefined, state: State): Step[] {
+  if (family === 'ipv4') return [];
+  const there = /\b(?:inet6 )::6\/128/.test(state.loopback);
+  const ours = state.rules.includes(PREFIX) || hasOwnTable(family, state);
+  const wanted = plan?.chains.some(({ name }) => name.endsWith('_INBOUND')) === true;
+  const address = ['::6/128', 'dev', 'lo'];
+  if (wanted && !there) return [{ command: ['ip', '-6', 'addr', 'add', ...address, 'nodad'] }];
+  return !wanted && there && ours ? [{ command: ['ip', '-6', 'addr', 'del', ...address] }] : [];
+}
+
+const hasOwnTable = (family: Family, state: State): boolean =>
+  state.tables.split('\n').some((line) => line.trim() === ownTable(family));
 
 function nftInput(plan: Plan | undefined, family: Family, state: State): string {
   if (plan !== undefined && plan.chains.length > 0) return replaceInput(plan);
-  const there = state.tables.split('\n').some((line) => line.trim() === ownTable(family));
-  return there ? removeInput(family) : '';
+  return hasOwnTable(family, state) ? removeInput(family) : '';
 }
 
 function routeSteps(

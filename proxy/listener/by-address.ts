@@ -1,6 +1,6 @@
 /**
  * Which listener has an address: how redirected connections find the one they were going to, bound or not. An exact address
- * comes before the port on any address; a listener on `::` has IPv4's any address too, where nobody else has.
+ * comes before the port on any address of the family.
  */
 import { canonicalIp } from '../native/socket-address.ts';
 import type { OriginalDestination } from './environment.ts';
@@ -35,6 +35,6 @@ export class ByAddress<Owner> {
 
   find({ address, port }: OriginalDestination): Owner | undefined {
     const at = (host: string) => this.#owners.get(`${host} ${port}`)?.[0];
-    return at(address) ?? (address.includes(':') ? at(ANY_V6) : (at(ANY_V4) ?? at(ANY_V6)));
+    return at(address) ?? at(address.includes(':') ? ANY_V6 : ANY_V4);
   }
 }

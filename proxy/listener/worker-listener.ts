@@ -260,7 +260,12 @@ export class WorkerListener {
     const { transparent, freebind, enableReusePort } = this.config;
     if (address.kind === 'pipe' || !(transparent || freebind)) return undefined;
     const reusePort = this.#environment.reusePort && enableReusePort;
-    const options = bindingOptions(address.host, { transparent, freebind, reusePort });
+    const options = bindingOptions(address.host, {
+      transparent,
+      freebind,
+      reusePort,
+      ipv6Only: address.ipv4Compat !== true,
+    });
     try {
       return boundSocket({ address: address.host, port: address.port }, options);
     } catch (error) {
@@ -280,6 +285,7 @@ export class WorkerListener {
       backlog,
       exclusive: true,
       reusePort: this.#environment.reusePort && listener.enableReusePort,
+      ipv6Only: address.ipv4Compat !== true,
     };
   }
 }

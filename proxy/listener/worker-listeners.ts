@@ -118,7 +118,7 @@ export class WorkerListeners {
       listener.setHealthFailing(this.#failing);
       this.#listeners.set(config.name, { listener, addresses });
       if (served !== undefined) this.#byAddress.remove(served.listener);
-      this.#byAddress.add(listener, addresses);
+      this.#byAddress.add(listener, [...addresses, ...compatible(config, addresses)]);
       if (served !== undefined) this.#retire(served.listener, this.#drainMs);
       this.#onState(config.name, { state: 'listening', addresses });
     } catch (error) {
@@ -157,6 +157,15 @@ export class WorkerListeners {
     }, drainMs);
     end.unref();
   }
+}
+
+/** A listener on `::` with `ipv4_compat` has IPv4's any address too. */
+function compatible({ address, additionalAddresses }: Listener, bound: readonly string[]): string[] {
+  return [address, ...additionalAddresses].flatMap((one, index) =>
+    one.kind === 'socket' && one.ipv4Compat === true && one.host === '::'
+      ? [`0.0.0.0:${bound[index]?.slice(bound[index].lastIndexOf(':') + 1)}`]
+      : [],
+  );
 }
 
 function isIn(scope: DrainScope, { trafficDirection }: Listener): boolean {

@@ -23,6 +23,7 @@ const IP_TRANSPARENT = 19;
 const IPV6_TRANSPARENT = 75;
 const IP_FREEBIND = 15;
 const IPV6_FREEBIND = 78;
+const IPV6_V6ONLY = 26;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -36,6 +37,8 @@ export interface BeforeBinding {
   readonly transparent: boolean;
   readonly freebind: boolean;
   readonly reusePort: boolean;
+  /** Of no meaning for IPv4. */
+  readonly ipv6Only: boolean;
 }
 
 export function bindingOptions(address: string, asked: BeforeBinding): SocketOption[] {
@@ -47,6 +50,7 @@ export function bindingOptions(address: string, asked: BeforeBinding): SocketOpt
   });
   const v6 = isIPv6(address);
   const options = [option(SOL_SOCKET, SO_REUSEADDR, 'SO_REUSEADDR')];
+  if (v6 && asked.ipv6Only) options.push(option(SOL_IPV6, IPV6_V6ONLY, 'IPV6_V6ONLY'));
   if (asked.reusePort) options.push(option(SOL_SOCKET, SO_REUSEPORT, 'SO_REUSEPORT'));
   if (asked.transparent) options.push(option(SOL_IP, IP_TRANSPARENT, 'IP_TRANSPARENT'));
   if (asked.transparent && v6) options.push(option(SOL_IPV6, IPV6_TRANSPARENT, 'IPV6_TRANSPARENT'));

@@ -619,3 +619,26 @@ test('a listener fails with the reason where the kernel cannot be asked', async 
   });
   assert.equal(await bench.failure(listener(VIRTUAL)), 'the package koffi cannot be loaded');
 });
+
+test('a listener on :: takes IPv4 with ipv4_compat alone', async () => {
+  const bench = new Redirected();
+  const virtual = await bench.set(listener(VIRTUAL));
+  const address = { kind: 'socket', host: '::', port: 0 } as const;
+  const [alone, compatible] = [
+    await bench.set(listener({ name: 'alone', address, filterChains: [rawChain('alone')] })),
+    await bench.set(
+      listener({
+        name: 'compatible',
+        address: { ...address, ipv4Compat: true },
+        filterChains: [rawChain('compatible')],
+      }),
+    ),
+  ];
+  const refused = dial(alone);
+  await closed(refused);
+  assert.equal(await ask(dial(compatible), 'x'), 'compatible:x');
+  bench.going = { address: '10.0.0.1', port: compatible };
+  assert.equal(await ask(dial(virtual), 'x'), 'compatible:x');
+  bench.going = { address: '10.0.0.1', port: alone };
+  assert.equal(await ask(dial(virtual), 'x'), 'virtual:x');
+});

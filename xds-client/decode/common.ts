@@ -1,5 +1,5 @@
 /** The parts that several resources share: addresses, data and config sources, gRPC services, metadata, fractions. */
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { MessageObject } from '../../protos/index.ts';
 import type {
   Address,
@@ -15,6 +15,7 @@ import { type DecodeContext, support } from './context.ts';
 import {
   bytes,
   entries,
+  flag,
   has,
   isMessage,
   message,
@@ -36,8 +37,7 @@ support(`${CORE}.Address`, {
   refused: { envoy_internal_address: 'internal listeners are not built' },
 });
 support(`${CORE}.SocketAddress`, {
-  acts: ['protocol', 'address', 'port_value'],
-  ignored: { ipv4_compat: 'addresses keep their own family' },
+  acts: ['protocol', 'address', 'port_value', 'ipv4_compat'],
   refused: { named_port: 'give port_value', resolver_name: 'custom address resolvers are not built' },
 });
 support(`${CORE}.Pipe`, { acts: ['path'], ignored: { mode: 'the socket file keeps the mode of the umask' } });
@@ -105,7 +105,8 @@ export function decodeAddress(address: MessageObject | undefined, ctx: DecodeCon
 /** envoy SocketAddress; UDP is refused. */
 export function decodeSocketAddress(socket: MessageObject | undefined, ctx: DecodeContext): Address {
   if (word(socket, 'protocol', 'TCP') === 'UDP') ctx.error('is not supported: UDP is not built', 'protocol');
-  return { kind: 'socket', host: text(socket, 'address'), port: number(socket, 'port_value') };
+  const address = { kind: 'socket', host: text(socket, 'address'), port: number(socket, 'port_value') } as const;
+  return flag(socket, 'ipv4_compat') && isIPv6(address.host) ? { ...address, ipv4Compat: true } : address;
 }
 
 /** The address has to be an IP: Envoy resolves names in DNS clusters alone. */

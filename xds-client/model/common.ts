@@ -4,9 +4,12 @@
  * `undefined`. Durations are milliseconds, sizes are bytes, unless the name says otherwise.
  */
 
-/** Where a socket listens or connects. `pipe` is a UNIX socket path; a leading `@` means the abstract namespace. */
+/**
+ * Where a socket listens or connects. `pipe` is a UNIX socket path; a leading `@` means the abstract namespace. `ipv4Compat`: a
+ * socket that listens on IPv6's any address takes IPv4, too.
+ */
 export type Address =
-  | { readonly kind: 'socket'; readonly host: string; readonly port: number }
+  | { readonly kind: 'socket'; readonly host: string; readonly port: number; readonly ipv4Compat?: true }
   | { readonly kind: 'pipe'; readonly path: string };
 
 /** A range of addresses, `prefixLength` 0 matching everything of the family. */
