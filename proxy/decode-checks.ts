@@ -10,8 +10,8 @@ import { compileFormat } from './observe/access-log/format.ts';
 import { compileLogFormat } from './observe/access-log/logger.ts';
 import { type TrustPart, trustMaterial, trustSources } from './secrets/trust.ts';
 
-/** `knowsCluster`: of the clusters that serve or warm at the time of the question. */
-export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChecks {
+/** `knowsCluster`: of the clusters that serve or warm at the time of the question. `writesKeys`: for the bootstrap alone. */
+export function decodeChecks(knowsCluster: (name: string) => boolean, writesKeys = false): DecodeChecks {
   return {
     format: (format) => errorOf(compileLogFormat(format)),
     headerValue: (value) =>
@@ -37,6 +37,7 @@ export function decodeChecks(knowsCluster: (name: string) => boolean): DecodeChe
         return trustError(trustMaterial(validation, texts));
       }),
     knowsCluster,
+    writesKeys,
   };
 }
 

@@ -13,7 +13,7 @@ import { logComponents } from './log-components.ts';
 import { openLogSink } from './log-sink.ts';
 
 /** The decoder itself knows the bootstrap's clusters. */
-const BOOTSTRAP_CHECKS = decodeChecks(() => true);
+const BOOTSTRAP_CHECKS = decodeChecks(() => true, true);
 
 /** `threads`: the workers, loading. None for `--mode validate`. */
 export async function serve(options: Options, threads: readonly Worker[]): Promise<void> {

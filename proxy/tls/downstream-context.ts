@@ -7,6 +7,7 @@ import { type Assembled, Assembly, type Handshake, type TlsEnvironment } from '.
 import { CertificateChoice, type ServedCertificate, type StapleOutcome } from './certificate-choice.ts';
 import { resumesById } from './client-capabilities.ts';
 import type { ClientHello, DownstreamTlsContext, StapleCounter, TlsRefusal } from './contract.ts';
+import { KeyLogger } from './key-log.ts';
 import { knownCertificate } from './known-certificates.ts';
 import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
@@ -29,12 +30,15 @@ export class DownstreamContext implements DownstreamTlsContext {
   readonly #environment: TlsEnvironment;
   readonly #assembly: Assembly;
   readonly #begun = new WeakMap<TLSSocket, DownstreamHandshake>();
+  readonly #keyLog: KeyLogger | undefined;
   #choiceOf: Assembled | undefined;
   #choice: CertificateChoice | undefined;
 
   constructor(config: DownstreamTls, environment: TlsEnvironment) {
     this.#config = config;
     this.#environment = environment;
+    const { keyLog } = config.common;
+    this.#keyLog = keyLog === undefined ? undefined : new KeyLogger(keyLog, environment.onError);
     this.#assembly = new Assembly(
       config.common,
       {
@@ -75,6 +79,7 @@ export class DownstreamContext implements DownstreamTlsContext {
       ...(negotiates(common.alpnProtocols, hello?.alpn) ? { ALPNProtocols: [...common.alpnProtocols] } : {}),
       ...(hooks === undefined ? {} : { server: hooks }),
     });
+    this.#keyLog?.watch(secured);
     this.#begun.set(secured, { assembled: current, certificate: undefined, shown });
     return secured;
   }

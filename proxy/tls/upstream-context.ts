@@ -4,6 +4,7 @@ import type { UpstreamTls } from '../../xds-client/model/tls.ts';
 import type { TlsInfo } from '../http/connection-info.ts';
 import { Assembly, type Handshake, type TlsEnvironment } from './assembly.ts';
 import type { TlsRefusal, UpstreamTlsContext } from './contract.ts';
+import { KeyLogger } from './key-log.ts';
 import { knownCertificate } from './known-certificates.ts';
 import { HandshakeTerms } from './life-terms.ts';
 import type { Life, Mortal } from './lives.ts';
@@ -26,11 +27,14 @@ export class UpstreamContext implements UpstreamTlsContext {
   readonly #sessions: SessionCache;
   readonly #begun = new WeakMap<TLSSocket, UpstreamHandshake>();
   readonly #unannounced = new WeakMap<TLSSocket, UpstreamHandshake>();
+  readonly #keyLog: KeyLogger | undefined;
   #offered: UpstreamHandshake | undefined;
 
   constructor(config: UpstreamTls, environment: TlsEnvironment) {
     this.#config = config;
     this.#environment = environment;
+    const { keyLog } = config.common;
+    this.#keyLog = keyLog === undefined ? undefined : new KeyLogger(keyLog, environment.onError);
     this.#assembly = new Assembly(
       config.common,
       {
@@ -81,6 +85,7 @@ export class UpstreamContext implements UpstreamTlsContext {
   started(socket: TLSSocket): void {
     // Node makes an object of the whole chain for `checkServerIdentity`, which does not look at it: a tenth of a handshake
     Reflect.set(socket, 'getPeerCertificate', notRead);
+    this.#keyLog?.watch(socket);
     if (this.#offered !== undefined) this.#begun.set(socket, this.#offered);
     this.#offered = undefined;
   }

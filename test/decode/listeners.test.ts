@@ -364,3 +364,14 @@ for (const [name, json, expected] of REFUSALS) {
     );
   });
 }
+
+test('a control plane cannot have TLS keys written down', () => {
+  const chain = { filters: [tcp], ...tls({ key_log: { path: '/tmp/keys' } }) };
+  const resource = { name: 'l', address: loopback, filter_chains: [chain] };
+  const [only, ...others] = warned(LISTENER, resource);
+  assert.match(only?.field ?? '', /CommonTlsContext\.key_log$/);
+  assert.deepEqual(others, []);
+  const socket = accepted(LISTENER, resource).filterChains[0]?.transportSocket;
+  assert.ok(socket?.kind === 'tls');
+  assert.equal(socket.tls.common.keyLog, undefined);
+});

@@ -50,7 +50,7 @@ export function parameters(
     alpnProtocols: [],
     certificates: [{ kind: 'sds', name: certificate, source: ADS }],
     validation: { kind: 'sds', name: trust, source: ADS, defaults: undefined },
-    keyLogPath: undefined,
+    keyLog: undefined,
     ...changes,
   };
 }

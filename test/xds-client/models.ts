@@ -248,7 +248,7 @@ function tlsParameters(certificate: string, roots: string | undefined): TlsParam
     alpnProtocols: [],
     certificates: [{ kind: 'sds', name: certificate, source: ADS }],
     validation: roots === undefined ? undefined : { kind: 'sds', name: roots, source: ADS, defaults: undefined },
-    keyLogPath: undefined,
+    keyLog: undefined,
   };
 }
 

@@ -12,13 +12,16 @@ export interface DecodeChecks {
   trust(validation: ValidationContext): string | undefined;
   /** Whether a route that names the cluster leads anywhere. */
   knowsCluster(name: string): boolean;
+  /** Whether a TLS context may have its keys written down: the operator's own may, a control plane's may not. */
+  readonly writesKeys: boolean;
 }
 
-/** Takes everything: where nobody is going to use the resource. */
+/** Takes everything but leaves no keys behind: where nobody is going to use the resource. */
 export const NO_CHECKS: DecodeChecks = {
   format: () => undefined,
   headerValue: () => undefined,
   certificate: () => undefined,
   trust: () => undefined,
   knowsCluster: () => true,
+  writesKeys: false,
 };

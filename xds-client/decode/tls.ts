@@ -2,6 +2,7 @@
 import type { MessageObject } from '../../protos/index.ts';
 import type {
   DownstreamTls,
+  KeyLog,
   OcspStaplePolicy,
   SecretRef,
   TlsCertificate,
@@ -10,7 +11,7 @@ import type {
   TransportSocket,
   UpstreamTls,
 } from '../model/tls.ts';
-import { decodeConfigSource, duration, each, inside } from './common.ts';
+import { decodeCidrs, decodeConfigSource, duration, each, inside } from './common.ts';
 import { type DecodeContext, type Extension, support } from './context.ts';
 import { flag, message, text, textOrNone, texts, word, wrappedFlag, wrappedNumber } from './fields.ts';
 import { decodeCertificate, decodeValidation, PROVIDERS, requireTrustedCa } from './tls-material.ts';
@@ -26,8 +27,8 @@ support(`${TLS}.CommonTlsContext`, {
     'validation_context_sds_secret_config',
     'combined_validation_context',
     'alpn_protocols',
+    'key_log',
   ],
-  ignored: { key_log: 'TLS keys are never written down' },
   refused: {
     tls_certificate_provider_instance: PROVIDERS,
     tls_certificate_certificate_provider: PROVIDERS,
@@ -53,6 +54,7 @@ support(`${TLS}.TlsParameters`, {
     'signature_algorithms',
   ],
 });
+support(`${TLS}.TlsKeyLog`, { acts: ['path', 'local_address_range', 'remote_address_range'] });
 support(`${TLS}.SdsSecretConfig`, { acts: ['name', 'sds_config'] });
 support(`${TLS}.DownstreamTlsContext`, {
   acts: [
@@ -145,6 +147,19 @@ function decodeTrust(common: MessageObject | undefined, ctx: DecodeContext): Tls
   });
 }
 
+/** Whoever reads the file reads the traffic, so that the operator's own configuration has to say it. */
+function decodeKeyLog(log: MessageObject, ctx: DecodeContext): KeyLog | undefined {
+  if (!ctx.checks.writesKeys) {
+    ctx.ignore(`${TLS}.CommonTlsContext.key_log`, 'TLS keys are written down for contexts in the bootstrap alone');
+    return undefined;
+  }
+  return {
+    path: text(log, 'path'),
+    localRanges: decodeCidrs(log, 'local_address_range', ctx),
+    remoteRanges: decodeCidrs(log, 'remote_address_range', ctx),
+  };
+}
+
 function decodeCommon(context: MessageObject, ctx: DecodeContext): TlsParameters {
   const common = message(context, 'common_tls_context');
   return ctx.at('common_tls_context', () => {
@@ -161,7 +176,7 @@ function decodeCommon(context: MessageObject, ctx: DecodeContext): TlsParameters
       alpnProtocols: decodeAlpn(common, ctx),
       certificates: decodeCertificates(common, ctx),
       validation: decodeTrust(common, ctx),
-      keyLogPath: undefined,
+      keyLog: inside(common, 'key_log', ctx, (log) => decodeKeyLog(log, ctx)),
     };
   });
 }

@@ -1,4 +1,4 @@
-import type { ConfigSource, DataSource, StringMatch } from './common.ts';
+import type { CidrRange, ConfigSource, DataSource, StringMatch } from './common.ts';
 
 /** A secret asked for by name, or given in place. */
 export type SecretRef<T> =
@@ -59,6 +59,13 @@ export type Secret =
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
+/** envoy TlsKeyLog. Of connections in all the ranges that are given; an empty list takes every address. */
+export interface KeyLog {
+  readonly path: string;
+  readonly localRanges: readonly CidrRange[];
+  readonly remoteRanges: readonly CidrRange[];
+}
+
 /** envoy CommonTlsContext. */
 export interface TlsParameters {
   readonly minVersion: TlsVersion | undefined;
@@ -78,7 +85,7 @@ export interface TlsParameters {
         readonly source: ConfigSource;
         readonly defaults: ValidationContext | undefined;
       };
-  readonly keyLogPath: string | undefined;
+  readonly keyLog: KeyLog | undefined;
 }
 
 /**
