@@ -20,7 +20,9 @@ export interface OwnReads {
 export function ownReads(accepted: Socket, onBytes: (bytes: Buffer) => void): OwnReads | undefined {
   const handle: unknown = Reflect.get(accepted, '_handle');
   if (accepted.destroyed || !isStreamHandle(handle)) return undefined;
-  const pending: unknown = accepted.readableLength > 0 ? accepted.read() : undefined;
+  const { readableLength } = accepted;
+  // Without its count `read` may give the first of several chunks alone, when somebody has looked at the socket before.
+  const pending: unknown = readableLength > 0 ? accepted.read(readableLength) : undefined;
   // The end of the input, if it has come, is then told to the new socket too.
   handle.readStop();
   handle.reading = false;

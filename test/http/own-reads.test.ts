@@ -110,3 +110,25 @@ test('a socket without a handle is read from as ever', async (t) => {
     undefined,
   );
 });
+
+test('all that came after a look is handed over, in however many chunks', async (t) => {
+  const { client, accepted } = await pair(t);
+  const sent = Buffer.alloc(512 * 1024, 'payment 4711 ');
+  client.write(sent);
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      accepted.off('readable', look);
+      accepted.unshift(accepted.read());
+      resolve();
+    };
+    accepted.on('readable', look);
+  });
+  // More comes behind what was looked at.
+  await until(() => accepted.readableLength > 65_536);
+  const seen: Buffer[] = [];
+  const own = ownReads(accepted, (bytes) => seen.push(Buffer.from(bytes)));
+  assert.ok(own?.pending !== undefined);
+  seen.unshift(own.pending);
+  await until(() => seen.reduce((sum, { length }) => sum + length, 0) >= sent.length);
+  assert.ok(Buffer.concat(seen).equals(sent));
+});
