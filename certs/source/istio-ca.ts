@@ -136,9 +136,9 @@ async function tokenIn(path: string): Promise<string> {
   try {
     token = (await readFile(path, 'utf8')).trim();
   } catch (error) {
-    throw new Error(
-      `cannot read the token "${path}": ${error instanceof Error ? Reflect.get(error, 'code') : 'failed'}`,
-    );
+    // the code before the path: logs mask what follows the word token and a colon
+    const code = error instanceof Error ? Reflect.get(error, 'code') : 'failed';
+    throw new Error(`${code}: cannot read the token "${path}"`);
   }
   if (token === '') throw new Error(`the token "${path}" is empty`);
   if (token.length > MAX_TOKEN_BYTES || !/^[\x21-\x7e]+$/.test(token)) throw new Error(`"${path}" holds no token`);

@@ -11,6 +11,7 @@ import { UnfitIdentity } from '../../certs/source/contract.ts';
 import { DevCa } from '../../certs/source/dev-ca.ts';
 import { IstioCa, type IstioCaOptions } from '../../certs/source/istio-ca.ts';
 import { parseCertificates } from '../../certs/tls-context.ts';
+import { maskSecrets } from '../../proxy/observe/mask.ts';
 import { FakeCertificateClock } from './fakes.ts';
 import { IstioCaServer, type IstioCaServerOptions } from './istio-ca-server.ts';
 
@@ -161,7 +162,9 @@ test('an authority that refuses us or is away is told of, without the token', as
   writeFileSync(tokenPath, 'two words');
   assert.match(await failure(), /holds no token/);
   rmSync(tokenPath);
-  assert.match(await failure(), /cannot read the token ".*": ENOENT/);
+  const missing = await failure();
+  assert.match(missing, /ENOENT: cannot read the token ".*\/token"/);
+  assert.equal(maskSecrets(missing), missing, 'the log shows it');
   writeFileSync(tokenPath, TOKEN);
   await server.listen(target);
   assert.equal((await authority.issue(true)).certificates[0]?.spiffeId, ID);

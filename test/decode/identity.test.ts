@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { fromJson } from '../../protos/index.ts';
+import { parse } from 'yaml';
+import { fromJson, type JsonProblem } from '../../protos/index.ts';
 import { decodeBootstrap } from '../../xds-client/decode/index.ts';
 import { nodeMessage } from '../../xds-client/node-message.ts';
 import { lines, staticCluster } from './decoding.ts';
@@ -151,4 +154,14 @@ test('the control plane is not told of it', () => {
   const node = nodeMessage({ id: 'n', cluster: 'c', metadata, locality: undefined }, '1');
   assert.ok(JSON.stringify(node).includes('NAMESPACE'));
   assert.ok(!JSON.stringify(node).includes('IDENTITY'));
+});
+
+test('the example of docs/identity.md stands', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/identity.md'), 'utf8');
+  const [, text = ''] = /```yaml\n(node:[^`]*)```/.exec(page) ?? [];
+  const problems: JsonProblem[] = [];
+  const decoded = decodeBootstrap(fromJson(BOOTSTRAP, parse(text), problems));
+  assert.deepEqual(problems, []);
+  assert.ok(decoded.ok, decoded.ok ? '' : lines(decoded.errors).join('\n'));
+  assert.equal(decoded.value.identity?.source.kind, 'istio-ca');
 });
