@@ -2,7 +2,7 @@
  * A listener in a worker: its sockets, and its filter chains as the newest configuration has them. An update keeps the
  * sockets and every chain whose content did not change; connections of other chains drain.
  */
-import { unlink } from 'node:fs/promises';
+import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Address } from '../../xds-client/model/common.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
@@ -250,6 +250,7 @@ export class WorkerListener {
       this.#environment.log('error', `${this.config.name}: accept: ${errorMessage(error)}`),
     );
     this.#servers.push(server);
+    if (address.kind === 'pipe' && address.mode !== undefined) await chmod(address.path, address.mode);
     const bound = server.address();
     if (bound === null || typeof bound === 'string' || address.kind === 'pipe') return addressText(address);
     return addressText({ ...address, port: bound.port });

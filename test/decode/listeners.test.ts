@@ -242,6 +242,11 @@ const REFUSALS: readonly (readonly [string, { readonly [key: string]: unknown },
     'address.socket_address.port_value: value must be less than or equal to 65535',
   ],
   [
+    'a mode of an abstract socket',
+    listener([tcp], { address: { pipe: { path: '@l', mode: 0o600 } } }),
+    'address.pipe.mode: Cannot set mode for Abstract AF_UNIX sockets',
+  ],
+  [
     'UDP',
     listener([tcp], { address: { socket_address: { address: '127.0.0.1', port_value: 1, protocol: 'UDP' } } }),
     'UDP is not built',

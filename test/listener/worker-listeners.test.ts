@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -228,6 +228,29 @@ test('additional addresses and pipes serve the same chains', async () => {
   bench.listeners.stop();
   await bench.until(() => !existsSync(path));
   rmSync(folder, { recursive: true });
+});
+
+test('the file of a pipe has the mode that the configuration says', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tollway-pipe-'));
+  const path = join(folder, 'l.sock');
+  for (const mode of [0o600, 0o666]) {
+    const bench = new Bench();
+    await bench.set(listener({ address: { kind: 'pipe', path, mode } }));
+    assert.equal(statSync(path).mode & 0o777, mode);
+    bench.listeners.stop();
+    await bench.until(() => !existsSync(path));
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('an abstract socket serves, and leaves no file', async () => {
+  const path = `@tollway-${process.pid}-abstract`;
+  const bench = new Bench();
+  await bench.set(listener({ address: { kind: 'pipe', path } }));
+  const socket = connect(path.replace('@', '\0'));
+  opened.push(socket);
+  assert.equal(await ask(socket, 'x'), 'a:x');
+  assert.equal(existsSync(path), false);
 });
 
 test('chains are chosen by server name, and what was read is given back', async () => {

@@ -40,7 +40,7 @@ support(`${CORE}.SocketAddress`, {
   acts: ['protocol', 'address', 'port_value', 'ipv4_compat'],
   refused: { named_port: 'give port_value', resolver_name: 'custom address resolvers are not built' },
 });
-support(`${CORE}.Pipe`, { acts: ['path'], ignored: { mode: 'the socket file keeps the mode of the umask' } });
+support(`${CORE}.Pipe`, { acts: ['path', 'mode'] });
 support(`${CORE}.CidrRange`, { acts: ['address_prefix', 'prefix_len'] });
 support(`${CORE}.Metadata`, {
   acts: ['filter_metadata'],
@@ -98,8 +98,16 @@ support('envoy.type.v3.Percent', { acts: ['value'] });
 
 export function decodeAddress(address: MessageObject | undefined, ctx: DecodeContext): Address {
   const pipe = message(address, 'pipe');
-  if (pipe !== undefined) return { kind: 'pipe', path: text(pipe, 'path') };
+  if (pipe !== undefined) return decodePipe(pipe, ctx);
   return ctx.at('socket_address', () => decodeSocketAddress(message(address, 'socket_address'), ctx));
+}
+
+function decodePipe(pipe: MessageObject, ctx: DecodeContext): Address {
+  const path = text(pipe, 'path');
+  const mode = number(pipe, 'mode');
+  if (mode === 0) return { kind: 'pipe', path };
+  if (path.startsWith('@')) ctx.error('Cannot set mode for Abstract AF_UNIX sockets', 'pipe.mode');
+  return { kind: 'pipe', path, mode };
 }
 
 /** envoy SocketAddress; UDP is refused. */

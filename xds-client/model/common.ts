@@ -10,7 +10,8 @@
  */
 export type Address =
   | { readonly kind: 'socket'; readonly host: string; readonly port: number; readonly ipv4Compat?: true }
-  | { readonly kind: 'pipe'; readonly path: string };
+  /** `mode`: permissions of the file of one that listens; the umask decides where it is absent. */
+  | { readonly kind: 'pipe'; readonly path: string; readonly mode?: number };
 
 /** A range of addresses, `prefixLength` 0 matching everything of the family. */
 export interface CidrRange {
