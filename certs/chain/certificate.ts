@@ -61,9 +61,16 @@ export function readCertificate(x509: X509Certificate): Certificate {
   };
 }
 
-/** Key usage alone, `undefined` where there is none: of every peer, so nothing else is read. */
+const usages = new WeakMap<X509Certificate, { readonly usage: number | undefined }>();
+
+/** Key usage alone, `undefined` where there is none: of every peer, so nothing else is read, and once an object. */
 export function keyUsageOf(x509: X509Certificate): number | undefined {
-  return usageOf(extensionValue(x509.raw, Oid.keyUsage));
+  let known = usages.get(x509);
+  if (known === undefined) {
+    known = { usage: usageOf(extensionValue(x509.raw, Oid.keyUsage)) };
+    usages.set(x509, known);
+  }
+  return known.usage;
 }
 
 /** The value of one extension. Throws `RangeError` when the certificate is malformed. */
