@@ -15,8 +15,23 @@ export function plainAddress(text: string): string {
   return text.startsWith(MAPPED) && isIP(text.slice(MAPPED.length)) === 4 ? text.slice(MAPPED.length) : text;
 }
 
+/** The addresses of a listener and of its callers come again and again. */
+const recent = new Map<string, IpNumber>();
+const MAX_RECENT = 1_024;
+
 /** `undefined` when the text is no IP address (a pipe). */
 export function parseIp(text: string): IpNumber | undefined {
+  const known = recent.get(text);
+  if (known !== undefined) return known;
+  const parsed = readIp(text);
+  if (parsed !== undefined) {
+    if (recent.size >= MAX_RECENT) recent.clear();
+    recent.set(text, parsed);
+  }
+  return parsed;
+}
+
+function readIp(text: string): IpNumber | undefined {
   const plain = plainAddress(text.split('%', 1)[0] ?? '');
   const family = isIP(plain);
   if (family === 4) return { family: 4, value: v4(plain) };
