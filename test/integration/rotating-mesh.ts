@@ -142,6 +142,8 @@ export class Load {
   readonly streamed = new Map<string, number>();
   readonly cut: string[] = [];
   sent = 0;
+  /** Of each answered request: when it was sent, and how many milliseconds it took. */
+  readonly latencies: (readonly [at: number, ms: number])[] = [];
   readonly #client: Client;
   readonly #ratePerS: number;
   readonly #streamMs: number;
@@ -174,6 +176,11 @@ export class Load {
     await eventually('all is answered', idle, () => [...this.#under.values()].slice(0, 10).join());
   }
 
+  /** Resolves when every request that is under way now is answered: a busy machine is as slow as it likes. */
+  async caughtUp(): Promise<void> {
+    await Promise.all([...this.#under].filter(([, what]) => !what.startsWith('streams')).map(([work]) => work));
+  }
+
   /** One request of its own; gives what the application says of its caller's certificate. */
   async probe(path: string): Promise<string> {
     const { status, body } = await this.#client.ask('h1', path);
@@ -198,9 +205,11 @@ export class Load {
   }
 
   async #request(version: Version, path: string): Promise<void> {
+    const at = performance.now();
     try {
       const { status, body } = await this.#client.ask(version, path);
       const text = await textOf(body);
+      this.latencies.push([at, performance.now() - at]);
       if (status === 200) this.answered.add(path);
       else this.failures.push(`${version} ${path}: ${status} ${text}`);
     } catch (error) {
