@@ -25,7 +25,7 @@ export interface Generation {
   readonly listener: Listener;
   readonly stats: ListenerStats;
   /** `undefined`: nothing is looked at before the chain is chosen. */
-  readonly inspectors: Inspectors | undefined;
+  readonly inspectors: (destinationPort: number) => Inspectors | undefined;
   /** A chain of it may speak first. */
   readonly greets: boolean;
   readonly matcher: ChainMatcher<Chain>;
@@ -74,7 +74,10 @@ export class Connection implements TimerTarget, Mortal {
   #timer: Timer | undefined;
   #silenceTimer: Timer | undefined;
   #silent: Silent | undefined;
+  #inspectors: Inspectors | undefined;
   #inspection: Inspection | undefined;
+  /** Of the caller, where a PROXY header told it. */
+  #source: OriginalDestination | undefined;
   #chain: Chain | undefined;
   #network: NetworkConnection | undefined;
   #info: ConnectionInfo | undefined;
@@ -115,8 +118,10 @@ export class Connection implements TimerTarget, Mortal {
 
   /** To the chain at once, or after a look at the first bytes. */
   begin(): void {
-    const { inspectors, listener, environment, stats } = this.#generation;
+    const { listener, environment, stats } = this.#generation;
     if (!this.#takenOver) this.#restoreDestination();
+    const inspectors = this.#generation.inspectors(this.#destination.port);
+    this.#inspectors = inspectors;
     if (inspectors === undefined) {
       this.#choose(NOTHING);
       return;
@@ -189,7 +194,13 @@ export class Connection implements TimerTarget, Mortal {
     const { continueOnListenerFiltersTimeout } = listener;
     this.#endInspection();
     if (continueOnListenerFiltersTimeout) this.#choose(NOTHING);
-    else this.#raw.destroy();
+    else this.#hangUp();
+  }
+
+  /** What was looked at was not taken: the caller's bytes are unread, and that is how its kernel learns it. */
+  #hangUp(): void {
+    if (this.#raw.readableLength === 0 || this.#raw.remotePort === undefined) this.#raw.destroy();
+    else this.#raw.resetAndDestroy();
   }
 
   #restoreDestination(): void {
@@ -202,6 +213,7 @@ export class Connection implements TimerTarget, Mortal {
   /** The caller may be waiting for the server: to the chain of those that speak neither TLS nor HTTP, if that may speak first. */
   #greet(): void {
     if (this.#closed || this.#inspection?.silent !== true) return;
+    this.#relocate();
     const chain = this.#find(NOTHING);
     const { terminal } = chain ?? {};
     if (chain?.greets !== true || terminal?.greet === undefined || this.#goesOn()) return;
@@ -279,7 +291,10 @@ export class Connection implements TimerTarget, Mortal {
     this.#inspection = undefined;
     const right =
       outcome === 'remote-close' ||
-      (outcome !== 'too-large' && this.#find(outcome) === chain && stands(chain, outcome.hello));
+      (outcome !== 'too-large' &&
+        outcome !== 'refused' &&
+        this.#find(outcome) === chain &&
+        stands(chain, outcome.hello));
     if (right) greeting.take();
     else {
       this.#generation.stats.block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_ERROR);
@@ -294,8 +309,8 @@ export class Connection implements TimerTarget, Mortal {
       return;
     }
     this.#endInspection();
-    const { stats, inspectors } = this.#generation;
-    const { block } = stats;
+    const inspectors = this.#inspectors;
+    const { block } = this.#generation.stats;
     // No listener filter looked: nothing is counted, and OpenSSL judges a ClientHello that is too large for us.
     const own = inspectors?.handshakeMs !== undefined;
     if (own && outcome === 'too-large') {
@@ -305,15 +320,26 @@ export class Connection implements TimerTarget, Mortal {
     if (own && outcome === 'remote-close') this.#raw.destroy();
     else if (outcome === 'remote-close') block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_REMOTE_CLOSE);
     else if (outcome === 'too-large') block.inc(LISTENER.DOWNSTREAM_LISTENER_FILTER_ERROR);
-    else {
+    else if (outcome !== 'refused') {
       this.#choose(outcome);
       return;
     }
-    this.#raw.destroy();
+    this.#hangUp();
+  }
+
+  /** Where a PROXY header says that it comes from and was going. */
+  #relocate(): void {
+    const { source, destination } = this.#inspection?.origin ?? {};
+    this.#source = source;
+    if (destination === undefined) return;
+    const { address, port } = this.#destination;
+    this.#restored ||= destination.address !== address || destination.port !== port;
+    this.#destination = destination;
   }
 
   #endInspection(): void {
     if (this.#inspection === undefined) return;
+    this.#relocate();
     this.#inspection.stop();
     this.#inspection = undefined;
     if (this.#silent?.spoken === true) return;
@@ -338,7 +364,7 @@ export class Connection implements TimerTarget, Mortal {
 
   #find({ hello, http }: Inspected): Chain | undefined {
     const { matcher, defaultChain } = this.#generation;
-    const source = parseIp(this.#raw.remoteAddress ?? '');
+    const directSource = parseIp(this.#raw.remoteAddress ?? '');
     return (
       matcher.find({
         destination: parseIp(this.#destination.address),
@@ -346,9 +372,9 @@ export class Connection implements TimerTarget, Mortal {
         serverName: hello?.serverName ?? '',
         transportProtocol: hello === undefined ? 'raw_buffer' : 'tls',
         applicationProtocols: hello?.alpn ?? (http === undefined ? [] : [http]),
-        directSource: source,
-        source,
-        sourcePort: this.#raw.remotePort ?? 0,
+        directSource,
+        source: this.#source === undefined ? directSource : parseIp(this.#source.address),
+        sourcePort: this.#source?.port ?? this.#raw.remotePort ?? 0,
       }) ?? defaultChain
     );
   }
@@ -361,9 +387,7 @@ export class Connection implements TimerTarget, Mortal {
     this.#silent = undefined;
     if (chain === undefined) {
       stats.block.inc(LISTENER.NO_FILTER_CHAIN_MATCH);
-      // What was looked at was not taken: the caller's bytes are unread, and that is how its kernel learns it.
-      if (this.#raw.readableLength === 0 || this.#raw.remotePort === undefined) this.#raw.destroy();
-      else this.#raw.resetAndDestroy();
+      this.#hangUp();
       return;
     }
     this.#adopt(chain, seen.hello);
@@ -507,8 +531,8 @@ export class Connection implements TimerTarget, Mortal {
       chain: chain.config,
       directRemoteAddress: remoteAddress,
       directRemotePort: remotePort,
-      remoteAddress,
-      remotePort,
+      remoteAddress: this.#source?.address ?? remoteAddress,
+      remotePort: this.#source?.port ?? remotePort,
       localAddress: this.#destination.address,
       localPort: this.#destination.port,
       localAddressRestored: this.#restored,

@@ -7,6 +7,8 @@ import type { StatBlock, StatsStore } from '../observe/stats/contract.ts';
 import type { ClientHello } from '../tls/contract.ts';
 import { readClientHello } from './client-hello.ts';
 import { readHttpPreface } from './http-preface.ts';
+import type { ProxyGate } from './proxy-gate.ts';
+import type { ProxyHeader } from './proxy-protocol.ts';
 import { HTTP_INSPECTOR, HTTP_INSPECTOR_STATS, TLS_INSPECTOR, TLS_INSPECTOR_STATS } from './stats.ts';
 
 export interface Inspected {
@@ -17,7 +19,8 @@ export interface Inspected {
 
 export const NOTHING: Inspected = { hello: undefined, http: undefined };
 
-export type InspectionOutcome = Inspected | 'too-large' | 'remote-close';
+/** `refused`: a PROXY header that is wrong, missing or not allowed. */
+export type InspectionOutcome = Inspected | 'too-large' | 'remote-close' | 'refused';
 
 /** Which inspectors run, and where they count. */
 export interface Inspectors {
@@ -28,6 +31,8 @@ export interface Inspectors {
   readonly httpStats: StatBlock;
   /** The look is part of the handshake and has its time; `undefined`: it is a listener filter's. */
   readonly handshakeMs?: number;
+  /** A PROXY header may come, or has to, before everything else. */
+  readonly proxy?: ProxyGate | undefined;
 }
 
 /** A look at the ClientHello that no configuration asks for: see `negotiates` in proxy/tls/downstream-context.ts. */
@@ -51,18 +56,23 @@ export class Inspection {
   readonly #done: (outcome: InspectionOutcome) => void;
   #bytes: Buffer | undefined;
   #over = false;
+  /** A PROXY header is still waited for. */
+  #proxy: ProxyGate | undefined;
+  /** What the PROXY header said. */
+  origin: ProxyHeader | undefined = undefined;
 
   constructor(socket: Socket, inspectors: Inspectors, done: (outcome: InspectionOutcome) => void) {
     this.#socket = socket;
     this.#inspectors = inspectors;
     this.#done = done;
+    this.#proxy = inspectors.proxy;
     socket.on('readable', this.#onReadable);
     socket.on('end', this.#onEnd);
   }
 
   /** Nothing has come yet. */
   get silent(): boolean {
-    return this.#bytes === undefined && this.#socket.readableLength === 0;
+    return this.#proxy === undefined && this.#bytes === undefined && this.#socket.readableLength === 0;
   }
 
   /** Ends it without a result; the bytes go back to the socket. */
@@ -79,11 +89,33 @@ export class Inspection {
     const chunk: Buffer | null = this.#socket.read();
     if (chunk === null) return;
     this.#bytes = this.#bytes === undefined ? chunk : Buffer.concat([this.#bytes, chunk]);
-    const outcome = inspect(this.#bytes, this.#inspectors);
+    if (this.#proxy !== undefined && !this.#readProxyHeader(this.#proxy, this.#bytes)) return;
+    const { tls, http } = this.#inspectors;
+    if (this.#bytes === undefined && (tls || http)) return;
+    this.#finish(this.#bytes === undefined ? NOTHING : inspect(this.#bytes, this.#inspectors));
+  };
+
+  #finish(outcome: InspectionOutcome | undefined): void {
     if (outcome === undefined) return;
     this.stop();
     this.#done(outcome);
-  };
+  }
+
+  /** True: it is there, or not needed, and `#bytes` is what follows. */
+  #readProxyHeader(gate: ProxyGate, bytes: Buffer): boolean {
+    const found = gate.read(bytes);
+    if (found === 'more') return false;
+    this.#proxy = undefined;
+    if (found === 'refused') {
+      this.#finish('refused');
+      return false;
+    }
+    if (found !== 'none') {
+      this.origin = found;
+      this.#bytes = bytes.length > found.length ? bytes.subarray(found.length) : undefined;
+    }
+    return true;
+  }
 
   // the caller hung up, or half-closed, before it said what it is
   readonly #onEnd = (): void => {

@@ -61,6 +61,23 @@ const HTTP_INSPECTOR_COUNTERS = [
 export const HTTP_INSPECTOR_STATS = family(HTTP_INSPECTOR_COUNTERS, []);
 export const HTTP_INSPECTOR = indices(HTTP_INSPECTOR_COUNTERS);
 
+const PROXY_PROTOCOL_COUNTERS = [
+  'not_found_allowed',
+  'not_found_disallowed',
+  'versions.v1.disallowed',
+  'versions.v1.error',
+  'versions.v1.found',
+  'versions.v2.disallowed',
+  'versions.v2.error',
+  'versions.v2.found',
+] as const;
+/** Under `proxy_proto.` or `proxy_proto.<stat_prefix>.`. */
+export const PROXY_PROTOCOL_STATS = family(PROXY_PROTOCOL_COUNTERS, []);
+export const proxyProtocolStat = (name: (typeof PROXY_PROTOCOL_COUNTERS)[number]): number =>
+  PROXY_PROTOCOL_COUNTERS.indexOf(name);
+/** Under no prefix. */
+export const PROXY_ERROR_STATS = family(['downstream_cx_proxy_proto_error'], []);
+
 /** `listener.127.0.0.1_10000.`, `listener.[__1]_80.`, `listener./run/x.sock.` or the configured prefix. */
 export function listenerStatPrefix(listener: Listener): string {
   const name = listener.statPrefix;

@@ -6,21 +6,16 @@ import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Address } from '../../xds-client/model/common.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
-import type { DownstreamTls, SecretRef, TlsCertificate } from '../../xds-client/model/tls.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
 import { bindingOptions, boundSocket } from '../native/listening-socket.ts';
 import { addressText } from '../upstream/contract.ts';
 import { Chain } from './chain.ts';
-import { Connection, type Generation, HANDSHAKE_TIMEOUT_MS, type HandOver } from './connection.ts';
+import { Connection, type Generation, type HandOver } from './connection.ts';
 import { DrainState, type DrainStrategy } from './drain.ts';
 import type { ListenerEnvironment, OpenConnections, OriginalDestination } from './environment.ts';
-import { compileChainMatch, needsTlsInspector } from './filter-chain-match.ts';
-import { helloReader, type Inspectors, makeInspectors } from './inspection.ts';
+import { compileChainMatch } from './filter-chain-match.ts';
+import { asksOrigin, inspectorsOf } from './listener-filters.ts';
 import { LISTENER, ListenerStats, listenerStatPrefix } from './stats.ts';
-
-const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
-const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
-const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 
 /** Envoy's default: the kernel's SOMAXCONN. Node's own is 511. */
 const BACKLOG = 4096;
@@ -294,48 +289,6 @@ export class WorkerListener {
 function withPort(address: Address, bound: string | undefined): Address {
   if (address.kind === 'pipe' || address.port !== 0 || bound === undefined) return address;
   return { ...address, port: Number(bound.slice(bound.lastIndexOf(':') + 1)) };
-}
-
-function inspectorsOf(listener: Listener, environment: ListenerEnvironment): Inspectors | undefined {
-  const configured = (typeUrl: string) => listener.listenerFilters.some((filter) => filter.typeUrl === typeUrl);
-  const tls = configured(TLS_INSPECTOR) || needsTlsInspector(listener.filterChains.map((chain) => chain.match));
-  const http = configured(HTTP_INSPECTOR);
-  if (tls || http) return makeInspectors(tls, http, environment.stats);
-  return needsHello(listener) ? helloReader(environment.stats, shortestHandshake(listener)) : undefined;
-}
-
-/** Which chain a connection goes to is not known before the look: the shortest time of all holds. */
-function shortestHandshake({ filterChains, defaultFilterChain }: Listener): number {
-  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
-  return Math.min(...chains.map((chain) => chain.transportSocketConnectTimeoutMs || HANDSHAKE_TIMEOUT_MS));
-}
-
-/** What a chain's handshake turns on is in the ClientHello, and nobody waits for the proxy to speak first: all is TLS. */
-function needsHello({ filterChains, defaultFilterChain }: Listener): boolean {
-  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
-  const sockets = chains.map(({ transportSocket }) => transportSocket);
-  return (
-    sockets.every(({ kind }) => kind === 'tls') &&
-    sockets.some((socket) => socket.kind === 'tls' && turnsOnHello(socket.tls))
-  );
-}
-
-/**
- * ALPN without a protocol in common, a choice of certificates, staples that callers ask for. A certificate that SDS brings
- * may have a staple too, which is sent without a look.
- */
-function turnsOnHello({ common, ocspStaplePolicy }: DownstreamTls): boolean {
-  const { alpnProtocols, certificates } = common;
-  return (
-    alpnProtocols.length > 0 || certificates.length > 1 || ocspStaplePolicy !== 'lenient' || certificates.some(stapled)
-  );
-}
-
-const stapled = (ref: SecretRef<TlsCertificate>): boolean =>
-  ref.kind === 'inline' && ref.secret.ocspStaple !== undefined;
-
-function asksOrigin({ useOriginalDst, listenerFilters }: Listener): boolean {
-  return useOriginalDst || listenerFilters.some(({ typeUrl }) => typeUrl === ORIGINAL_DST);
 }
 
 function shellOf(listener: Listener): string {

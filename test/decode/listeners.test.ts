@@ -292,10 +292,10 @@ const REFUSALS: readonly (readonly [string, { readonly [key: string]: unknown },
     'stat_prefix: value length must be at least 1 characters',
   ],
   [
-    'PROXY protocol',
+    'the address of the caller as our own',
     listener([tcp], {
       listener_filters: [
-        { name: 'p', typed_config: { '@type': `${TYPE}.filters.listener.proxy_protocol.v3.ProxyProtocol` } },
+        { name: 'p', typed_config: { '@type': `${TYPE}.filters.listener.original_src.v3.OriginalSrc` } },
       ],
     }),
     'listener filter "p" is not supported',

@@ -23,7 +23,7 @@ import { HTTP_CONNECTION_MANAGER } from './http-connection-manager.ts';
 import { ROUTER } from './http-filters.ts';
 import { PRESERVE_CASE } from './http-options.ts';
 import { ALLOW_LISTED_ROUTES, PREVIOUS_ROUTES, SAFE_CROSS_SCHEME } from './internal-redirect.ts';
-import { HTTP_INSPECTOR, ORIGINAL_DST, TLS_INSPECTOR } from './listener.ts';
+import { HTTP_INSPECTOR, ORIGINAL_DST, PROXY_PROTOCOL, TLS_INSPECTOR } from './listener.ts';
 import { LEAST_REQUEST, NO_HASHING, NOT_PROVIDED, RANDOM, ROUND_ROBIN, WRR_LOCALITY } from './load-balancing.ts';
 import { PREVIOUS_HOSTS, PREVIOUS_PRIORITIES } from './retry-policy.ts';
 import { URI_TEMPLATE } from './route-match.ts';
@@ -112,11 +112,7 @@ export const EXTENSIONS: ExtensionTable = {
     TLS_INSPECTOR,
     HTTP_INSPECTOR,
     ORIGINAL_DST,
-    refused(
-      'envoy.filters.listener.proxy_protocol',
-      `${LISTENER}.proxy_protocol.v3.ProxyProtocol`,
-      'its header would be taken for the request',
-    ),
+    PROXY_PROTOCOL,
     refused(
       'envoy.filters.listener.original_src',
       `${LISTENER}.original_src.v3.OriginalSrc`,

@@ -6,7 +6,9 @@ import type {
   ListenerFilterConfig,
   ListenerFilterPredicate,
   NetworkFilter,
+  ProxyProtocol,
 } from '../model/listener.ts';
+import { plain } from '../model/plain.ts';
 import type { DownstreamTls, TransportSocket } from '../model/tls.ts';
 import { decodeAccessLogs } from './access-log.ts';
 import { decodeAddress, duration, each, inside, requireIp } from './common.ts';
@@ -21,6 +23,7 @@ import {
   number,
   text,
   textOrNone,
+  texts,
   word,
   wrappedFlag,
   wrappedNumber,
@@ -86,12 +89,12 @@ support(`${LISTENER}.FilterChain`, {
 });
 support(`${LISTENER}.Filter`, { acts: ['name', 'typed_config'], refused: { config_discovery: NO_DISCOVERY } });
 support(`${LISTENER}.ListenerFilter`, {
-  acts: ['name', 'typed_config'],
-  ignored: {
-    filter_disabled: 'the filter runs on every connection',
-  },
+  acts: ['name', 'typed_config', 'filter_disabled'],
   refused: { config_discovery: NO_DISCOVERY },
 });
+const PREDICATE = `${LISTENER}.ListenerFilterChainMatchPredicate`;
+support(PREDICATE, { acts: ['or_match', 'and_match', 'not_match', 'any_match', 'destination_port_range'] });
+support(`${PREDICATE}.MatchSet`, { acts: ['rules'] });
 support('envoy.config.core.v3.TransportSocket', { acts: ['name', 'typed_config'] });
 support('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', {
   acts: [],
@@ -101,6 +104,13 @@ support('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', {
   },
 });
 support('envoy.extensions.filters.listener.http_inspector.v3.HttpInspector', { acts: [] });
+support('envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol', {
+  acts: ['allow_requests_without_proxy_protocol', 'disallowed_versions', 'stat_prefix'],
+  ignored: {
+    rules: 'what else the header carries is checked and not kept',
+    pass_through_tlvs: 'what else the header carries is checked and not kept',
+  },
+});
 support('envoy.extensions.filters.listener.original_dst.v3.OriginalDst', { acts: [] });
 
 export const TLS_INSPECTOR: Extension<ExtensionResults['listener-filter']> = {
@@ -113,6 +123,18 @@ export const HTTP_INSPECTOR: Extension<ExtensionResults['listener-filter']> = {
   name: 'envoy.filters.listener.http_inspector',
   type: 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
   decode: () => ({}),
+};
+
+/** Its place among the filters does not count: the header comes before everything else. */
+export const PROXY_PROTOCOL: Extension<ExtensionResults['listener-filter']> = {
+  name: 'envoy.filters.listener.proxy_protocol',
+  type: 'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol',
+  decode: (config) =>
+    plain({
+      allowRequestsWithoutProxyProtocol: flag(config, 'allow_requests_without_proxy_protocol'),
+      disallowedVersions: texts(config, 'disallowed_versions').map((version) => (version === 'V2' ? 2 : 1)),
+      statPrefix: text(config, 'stat_prefix'),
+    } satisfies ProxyProtocol),
 };
 
 export const ORIGINAL_DST: Extension<ExtensionResults['listener-filter']> = {

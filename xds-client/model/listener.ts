@@ -35,6 +35,13 @@ export interface ListenerFilterConfig extends ExtensionConfig {
   readonly disabledWhen?: ListenerFilterPredicate | undefined;
 }
 
+/** envoy ProxyProtocol, the listener filter. */
+export interface ProxyProtocol {
+  readonly allowRequestsWithoutProxyProtocol: boolean;
+  readonly disallowedVersions: readonly number[];
+  readonly statPrefix: string;
+}
+
 export interface FilterChain {
   /** Not unique: istiod sends chains that share a name. Identity is the content. */
   readonly name: string;
