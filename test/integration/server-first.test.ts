@@ -21,6 +21,24 @@ function tcpProxy(cluster: string): object {
   return { name: 'tcp', typed_config };
 }
 
+const ANY = [{ any: true }];
+const DENY = {
+  name: 'rbac',
+  typed_config: {
+    '@type': `${TYPE}.network.rbac.v3.RBAC`,
+    stat_prefix: 'guarded.',
+    rules: { action: 'DENY', policies: { nobody: { permissions: ANY, principals: ANY } } },
+  },
+};
+const ONE_AT_A_TIME = {
+  name: 'limit',
+  typed_config: {
+    '@type': `${TYPE}.network.connection_limit.v3.ConnectionLimit`,
+    stat_prefix: 'limited',
+    max_connections: 1,
+  },
+};
+
 /** HTTP to the connection manager, TLS to `secret`, everything else to `cluster`: as istiod writes a port of an unknown protocol. */
 function sniffing(cluster: string, more: object = {}): object {
   const [http] = Reflect.get(httpListener(cluster, 0, [answering('http')]), 'filter_chains') as [object];
@@ -73,6 +91,8 @@ async function mesh(t: TestContext): Promise<Mesh> {
     bootstrapOf(
       [
         sniffing('database'),
+        sniffing('guarded', { default_filter_chain: { filters: [DENY, tcpProxy('database')] } }),
+        sniffing('limited', { default_filter_chain: { filters: [ONE_AT_A_TIME, tcpProxy('database')] } }),
         sniffing('silent'),
         sniffing('http2'),
         sniffing('brief'),
@@ -200,4 +220,31 @@ test('where both sides say nothing the timeout of the listener filters holds', a
   assert.equal(await rest(socket), '');
   assert.equal(await proxy.stat('listener.impatient.downstream_pre_cx_timeout'), 1);
   assert.equal(await proxy.stat('cluster.silent.upstream_cx_active'), 0);
+});
+
+test('a server that speaks first is not heard by who may not come in', async (t) => {
+  const { proxy, dial } = await mesh(t);
+  const socket = await dial('guarded');
+  const heard = rest(socket);
+  await pause(2 * SOON_MS);
+  assert.equal(await proxy.stat('cluster.database.upstream_cx_total'), 0);
+  socket.write('login');
+  assert.equal(await heard, '');
+  assert.equal(await proxy.stat('guarded.rbac.denied'), 1, 'judged once');
+});
+
+test('a silent caller counts once, and makes room when it has gone', async (t) => {
+  const { proxy, dial } = await mesh(t);
+  for (let at = 0; at < 2; at++) {
+    const socket = await dial('limited');
+    assert.deepEqual(await next(socket), GREETING);
+    socket.write('login');
+    assert.equal(String(await next(socket)), 'got login');
+    assert.equal(await proxy.stat('connection_limit.limited.active_connections'), 1);
+    socket.destroy();
+    await eventually('it is gone', async () =>
+      (await proxy.stat('connection_limit.limited.active_connections')) === 0 ? true : undefined,
+    );
+  }
+  assert.equal(await proxy.stat('connection_limit.limited.limited_connections'), 0);
 });
