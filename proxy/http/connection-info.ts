@@ -47,6 +47,8 @@ export interface PeerCertificate {
   pem(): string;
   /** The certificate and those that came with it. */
   chain(): readonly ChainMember[];
+  /** Who signed the certificate, of what came with it or of the trusted; `undefined` where nobody vouches for it. */
+  issuedBy(): ChainMember | undefined;
 }
 
 export interface ChainMember {

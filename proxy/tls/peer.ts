@@ -5,6 +5,8 @@ import { presentedChain } from '../../certs/chain/verify.ts';
 import type { ChainMember, PeerCertificate, SubjectNames, TlsInfo } from '../http/connection-info.ts';
 import type { Handshake } from './assembly.ts';
 import { sansOf } from './sans.ts';
+import type { TrustSecret } from './secret-table.ts';
+import { anchorCertificates } from './trust-change.ts';
 
 /** Our own certificate as `TlsInfo` shows it: parsed once a generation. */
 export interface LocalIdentity {
@@ -32,7 +34,8 @@ export function tlsInfo(socket: TLSSocket, handshake: Handshake | undefined, loc
     serverName: serverNameOf(socket),
     sessionReused: socket.isSessionReused(),
     peerValidated: validated && certificate !== undefined,
-    peer: certificate === undefined ? undefined : new Peer(certificate),
+    peer:
+      certificate === undefined ? undefined : new Peer(certificate, validated ? handshake?.assembled.trust : undefined),
     ...(tolerated === undefined ? {} : { tolerated: tolerated.stat }),
     localSans: local.sans,
     localSubject: local.subject,
@@ -78,6 +81,13 @@ class Member implements ChainMember {
 /** Most connections are asked for the URI only. */
 class Peer extends Member implements PeerCertificate {
   #sans: SubjectNames | undefined;
+  readonly #trust: TrustSecret | undefined;
+
+  /** `trust`: what it was verified by. */
+  constructor(certificate: X509Certificate, trust: TrustSecret | undefined) {
+    super(certificate);
+    this.#trust = trust;
+  }
 
   get subject(): string {
     return rfc2253(this.certificate.subject);
@@ -98,6 +108,14 @@ class Peer extends Member implements PeerCertificate {
 
   get notAfter(): number {
     return this.certificate.validToDate.getTime();
+  }
+
+  issuedBy(): ChainMember | undefined {
+    if (this.#trust === undefined) return undefined;
+    const { certificate } = this;
+    const others = [...presentedChain(certificate).slice(1), ...anchorCertificates(this.#trust)];
+    const issuer = others.find((other) => certificate.checkIssued(other) && certificate.verify(other.publicKey));
+    return issuer === undefined ? undefined : new Member(issuer);
   }
 
   chain(): readonly ChainMember[] {

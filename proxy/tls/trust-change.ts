@@ -26,6 +26,11 @@ interface Anchors {
 // parsed at the first change that concerns somebody, which is after most bundles are gone again
 const parsed = new WeakMap<TrustSecret, Anchors>();
 
+/** The trusted certificates, parsed once. */
+export function anchorCertificates(secret: TrustSecret): readonly X509Certificate[] {
+  return anchorsOf(secret).certificates;
+}
+
 function anchorsOf(secret: TrustSecret): Anchors {
   let anchors = parsed.get(secret);
   if (anchors === undefined) {

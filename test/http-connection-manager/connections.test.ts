@@ -43,6 +43,7 @@ const meshTls: TlsInfo = {
     notAfter: 1,
     pem: () => 'PEM',
     chain: () => [],
+    issuedBy: () => undefined,
   },
 };
 

@@ -64,6 +64,7 @@ export const TLS: TlsInfo = {
     notAfter: Date.UTC(2026, 11, 21, 12),
     pem: () => '-----BEGIN CERTIFICATE-----',
     chain: () => [],
+    issuedBy: () => undefined,
   },
   localSans: { uris: ['spiffe://mesh/ns/settle/sa/settlement'], dnsNames: [], ips: [], emails: [], others: [] },
   localSubject: 'CN=settlement',

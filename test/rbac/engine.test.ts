@@ -30,6 +30,7 @@ function peer(changes: Partial<PeerCertificate>, validated = true): TlsInfo {
       notAfter: 0,
       pem: () => '',
       chain: () => [],
+      issuedBy: () => undefined,
       ...changes,
     },
     localSans: NO_SANS,

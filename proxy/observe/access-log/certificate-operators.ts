@@ -56,6 +56,8 @@ export function chainOperators(of: Read<TlsInfo>): [string, Make][] {
     ['DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256', plain(chain((member) => member.fingerprint256))],
     ['DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1', plain(chain((member) => member.fingerprint1))],
     ['DOWNSTREAM_PEER_CHAIN_SERIALS', plain(chain((member) => member.serial))],
+    ['DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256', plain((info) => of(info)?.peer?.issuedBy()?.fingerprint256)],
+    ['DOWNSTREAM_PEER_ISSUER_SERIAL', plain((info) => of(info)?.peer?.issuedBy()?.serial)],
   ];
 }
 
