@@ -7,7 +7,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import type { Address } from '../../xds-client/model/common.ts';
 import type { FilterChain, Listener } from '../../xds-client/model/listener.ts';
 import { errorMessage, ProxyError } from '../errors.ts';
-import { bindingOptions, boundSocket } from '../native/listening-socket.ts';
+import { bindingOptions, boundSocket, givenOption } from '../native/listening-socket.ts';
 import { addressText } from '../upstream/contract.ts';
 import { Chain } from './chain.ts';
 import { Connection, type Generation, type HandOver } from './connection.ts';
@@ -253,8 +253,8 @@ export class WorkerListener {
 
   /** Where Node has no option for what has to be set before a socket is bound. */
   #ownSocket(address: Address): number | undefined {
-    const { transparent, freebind, enableReusePort } = this.config;
-    if (address.kind === 'pipe' || !(transparent || freebind)) return undefined;
+    const { transparent, freebind, enableReusePort, socketOptions = [] } = this.config;
+    if (address.kind === 'pipe' || !(transparent || freebind || socketOptions.length > 0)) return undefined;
     const reusePort = this.#environment.reusePort && enableReusePort;
     const options = bindingOptions(address.host, {
       transparent,
@@ -263,7 +263,10 @@ export class WorkerListener {
       ipv6Only: address.ipv4Compat !== true,
     });
     try {
-      return boundSocket({ address: address.host, port: address.port }, options);
+      return boundSocket({ address: address.host, port: address.port }, [
+        ...options,
+        ...socketOptions.map(givenOption),
+      ]);
     } catch (error) {
       throw error instanceof ProxyError || !(error instanceof Error)
         ? error
@@ -297,7 +300,7 @@ function shellOf(listener: Listener): string {
 
 function bindingOf(listener: Listener): string {
   const { address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort, transparent, freebind } = listener;
-  const own = [transparent, freebind];
+  const own = [transparent, freebind, listener.socketOptions];
   return JSON.stringify([address, additionalAddresses, bindToPort, tcpBacklogSize, enableReusePort, own]);
 }
 
@@ -306,6 +309,7 @@ function bindError(name: string, address: Address, cause: NodeJS.ErrnoException)
   const hint: { readonly [code: string]: string } = {
     EADDRINUSE: 'the address is in use: another process listens there, or another listener has it',
     EACCES: 'permission denied: ports below 1024 need CAP_NET_BIND_SERVICE',
+    EPERM: 'permission denied: transparent listeners and marks need CAP_NET_ADMIN',
     EADDRNOTAVAIL: 'no interface has this address',
   };
   const why = hint[cause.code ?? ''] ?? cause.message;

@@ -32,6 +32,21 @@ export function intOption(value: number): Uint8Array {
   return new Uint8Array(new Int32Array([value]).buffer);
 }
 
+/** An option of the configuration: a number, or bytes in base64. */
+export function givenOption(given: {
+  readonly level: number;
+  readonly name: number;
+  readonly value: number | string;
+}): SocketOption {
+  const { level, name, value } = given;
+  return {
+    level,
+    name,
+    value: typeof value === 'number' ? intOption(value) : Buffer.from(value, 'base64'),
+    label: `socket option ${name} of level ${level}`,
+  };
+}
+
 /** What a listener may ask for; a socket on `::` takes IPv4's connections too, so both families' options are set there. */
 export interface BeforeBinding {
   readonly transparent: boolean;
@@ -61,7 +76,7 @@ export function bindingOptions(address: string, asked: BeforeBinding): SocketOpt
 
 /** Throws a `ProxyError`, or an error with the system's `code` and what failed; nothing stays open then. */
 export function boundSocket(address: IpAndPort, options: readonly SocketOption[]): number {
-  const calls = libc('a listener with transparent or freebind');
+  const calls = libc('a listener with transparent, freebind or socket options');
   const fd = calls.socket(isIPv6(address.address) ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const failure = (what: string) => {
     const code = calls.errno();
@@ -71,7 +86,7 @@ export function boundSocket(address: IpAndPort, options: readonly SocketOption[]
   if (fd < 0) throw failure('socket');
   for (const { level, name, value, label } of options) {
     if (calls.setsockopt(fd, level, name, value, value.length) === 0) continue;
-    throw failure(`${label} (it needs CAP_NET_ADMIN)`);
+    throw failure(label);
   }
   const bytes = writeSocketAddress(address);
   if (calls.bind(fd, bytes, bytes.length) !== 0) throw failure('bind');

@@ -665,3 +665,16 @@ test('a listener on :: takes IPv4 with ipv4_compat alone', async () => {
   bench.going = { address: '10.0.0.1', port: alone };
   assert.equal(await ask(dial(virtual), 'x'), 'virtual:x');
 });
+
+test('socket options are set before the socket is bound, and one that cannot be is named', {
+  skip: process.platform !== 'linux',
+}, async () => {
+  const bench = new Bench();
+  // SO_KEEPALIVE, and one that there is not.
+  const port = await bench.set(listener({ socketOptions: [{ level: 1, name: 9, value: 1 }] }));
+  assert.equal(await ask(dial(port), 'x'), 'a:x');
+  const failure = await bench.failure(
+    listener({ name: 'bad', socketOptions: [{ level: 1, name: 9999, value: 'AQAAAA==' }] }),
+  );
+  assert.match(failure, /cannot bind 127\.0\.0\.1:0: socket option 9999 of level 1: ENOPROTOOPT/);
+});

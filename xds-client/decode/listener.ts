@@ -7,6 +7,7 @@ import type {
   ListenerFilterPredicate,
   NetworkFilter,
   ProxyProtocol,
+  SocketOptionConfig,
 } from '../model/listener.ts';
 import { plain } from '../model/plain.ts';
 import type { DownstreamTls, TransportSocket } from '../model/tls.ts';
@@ -16,6 +17,7 @@ import { type DecodeContext, type Extension, type ExtensionResults, support } fr
 import { decodeExtension } from './extension.ts';
 import {
   any,
+  bytes,
   flag,
   has,
   message,
@@ -54,11 +56,11 @@ support(`${LISTENER}.Listener`, {
     'use_original_dst',
     'transparent',
     'freebind',
+    'socket_options',
   ],
   ignored: {
     drain_type: 'listeners drain whenever the proxy does',
     metadata: "nothing reads a listener's metadata",
-    socket_options: 'Node sets no socket options of its own choice',
     tcp_fast_open_queue_length: 'TCP Fast Open is not set',
     connection_balance_config: 'the kernel spreads connections over the workers',
     reuse_port: 'enable_reuse_port says it',
@@ -73,6 +75,10 @@ support(`${LISTENER}.Listener`, {
     api_listener: 'API listeners are of use to embedded clients alone',
     internal_listener: 'internal listeners are not built',
   },
+});
+support('envoy.config.core.v3.SocketOption', {
+  acts: ['level', 'name', 'int_value', 'buf_value', 'state'],
+  ignored: { description: 'a word for people' },
 });
 support(`${LISTENER}.Listener.DeprecatedV1`, { acts: ['bind_to_port'] });
 support(`${LISTENER}.AdditionalAddress`, {
@@ -235,6 +241,16 @@ function decodeBindToPort(listener: MessageObject): boolean {
   );
 }
 
+function decodeSocketOptions(listener: MessageObject, ctx: DecodeContext): SocketOptionConfig[] {
+  return each(listener, 'socket_options', ctx, (option) => {
+    if (word(option, 'state', 'STATE_PREBIND') !== 'STATE_PREBIND') {
+      ctx.error('is not supported: options are set before the socket is bound', 'state');
+    }
+    const value = bytes(option, 'buf_value')?.toString('base64') ?? number(option, 'int_value');
+    return { level: number(option, 'level'), name: number(option, 'name'), value };
+  });
+}
+
 /** envoy Listener. */
 export function decodeListener(listener: MessageObject, ctx: DecodeContext): Listener {
   const address = ctx.at('address', () => decodeAddress(message(listener, 'address'), ctx));
@@ -246,6 +262,7 @@ export function decodeListener(listener: MessageObject, ctx: DecodeContext): Lis
     ctx.error(`error adding listener '${text(listener, 'name')}': no filter chains specified`);
   }
   checkMatches(filterChains, ctx);
+  const socketOptions = decodeSocketOptions(listener, ctx);
   return {
     name: text(listener, 'name'),
     address,
@@ -256,6 +273,7 @@ export function decodeListener(listener: MessageObject, ctx: DecodeContext): Lis
     useOriginalDst: wrappedFlag(listener, 'use_original_dst') ?? false,
     transparent: wrappedFlag(listener, 'transparent') ?? false,
     freebind: wrappedFlag(listener, 'freebind') ?? false,
+    ...(socketOptions.length > 0 ? { socketOptions } : {}),
     statPrefix: textOrNone(listener, 'stat_prefix'),
     filterChains,
     defaultFilterChain,

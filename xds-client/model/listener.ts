@@ -51,6 +51,13 @@ export interface FilterChain {
   readonly transportSocketConnectTimeoutMs: number | undefined;
 }
 
+/** A number, or bytes in base64, for `setsockopt`. */
+export interface SocketOptionConfig {
+  readonly level: number;
+  readonly name: number;
+  readonly value: number | string;
+}
+
 export interface Listener {
   readonly name: string;
   readonly address: Address;
@@ -61,6 +68,8 @@ export interface Listener {
   readonly transparent: boolean;
   /** Binds an address that no interface has yet. */
   readonly freebind: boolean;
+  /** Set before the socket is bound; missing: none. */
+  readonly socketOptions?: readonly SocketOptionConfig[];
   readonly statPrefix: string | undefined;
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain: FilterChain | undefined;
