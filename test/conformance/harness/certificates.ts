@@ -4,12 +4,14 @@ import { type Difference, typeUrl } from './case.ts';
 
 const HOUR_MS = 3_600_000;
 const now = () => Date.now();
+/** Of all: in the middle of a second, so that it is the same second whenever each is made. */
+const ENDS_AT = Math.floor((now() + HOUR_MS) / 1_000) * 1_000 + 500;
 
 export const ca = new DevCa({ now, trustDomain: 'mesh.test', skewMs: 60_000 });
 export const otherCa = new DevCa({ now, trustDomain: 'mesh.test', skewMs: 60_000 });
 
 export const issue = (request: LeafRequest, issuer: DevCa = ca): IssuedLeaf =>
-  issuer.issue({ ttlMs: HOUR_MS, ...request });
+  issuer.issue({ ttlMs: ENDS_AT - now(), ...request });
 
 export const server = issue({ spiffeId: 'spiffe://mesh.test/server', dnsNames: ['server.test', 'localhost'] });
 export const client = issue({ spiffeId: 'spiffe://mesh.test/client', dnsNames: ['client.test'] });
