@@ -25,7 +25,7 @@ import { applyChange } from './config-applier.ts';
 import { decodeChecks } from './decode-checks.ts';
 import { errorMessage, ProxyError } from './errors.ts';
 import { tellInternalFaults } from './http/internal-fault.ts';
-import { ListenerBoard } from './listener-board.ts';
+import { chainsAloneDiffer, ListenerBoard } from './listener-board.ts';
 import type { ComponentLog, Log } from './log.ts';
 import type { FromWorker } from './messages.ts';
 import { NamedStats } from './named-stats.ts';
@@ -187,9 +187,12 @@ export class App {
       post: (worker, message) => this.pool.post(worker, message),
       // Once a worker, as it was made once a worker.
       up: (listener, replaced) => {
-        if (replaced) this.releaseTlsMaterial([{ type: 'listener', name: listener.name, listener }]);
+        if (replaced !== undefined) this.releaseTlsMaterial([{ type: 'listener', name: listener.name, listener }]);
         // It served all the time.
         if (this.restored.delete(listener)) return;
+        if (replaced !== undefined && chainsAloneDiffer(replaced, listener)) {
+          this.named.inc('listener_manager.listener_in_place_updated');
+        }
         for (let i = 0; i < this.pool.size; i++) this.named.inc('listener_manager.listener_create_success');
       },
       failed: (listener, message, serving) => {

@@ -3,6 +3,7 @@
  * whose port the kernel chooses goes to the first worker alone, and to the others with the port that it got.
  */
 import type { Address } from '../xds-client/model/common.ts';
+import { equal } from '../xds-client/model/equal.ts';
 import type { Listener } from '../xds-client/model/listener.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 
@@ -14,8 +15,8 @@ export interface BoardListener {
 
 export interface BoardEvents {
   post(worker: number, message: ToWorker): void;
-  /** `replaced`: another listener of that name served before. */
-  up(listener: Listener, replaced: boolean): void;
+  /** `replaced`: the listener of that name that served before. */
+  up(listener: Listener, replaced: Listener | undefined): void;
   /** `message` says why. `serving`: a listener of that name served before, and goes on. */
   failed(listener: Listener, message: string, serving: boolean): void;
   /** No listener waits for an answer. */
@@ -98,7 +99,7 @@ export class ListenerBoard {
         addresses: one.addresses.map(addressOf),
         inbound: one.listener.trafficDirection === 'inbound',
       });
-      const replaced = this.serving.has(message.name);
+      const replaced = this.serving.get(message.name);
       this.serving.set(message.name, one.listener);
       this.events.up(one.listener, replaced);
     } else this.events.failed(one.listener, one.failure, this.bound.has(message.name));
@@ -135,4 +136,10 @@ function addressOf(text: string): Address {
   const match = /^\[?([^\]]+?)\]?:(\d+)$/.exec(text);
   if (match === null || text.startsWith('/') || text.startsWith('@')) return { kind: 'pipe', path: text };
   return { kind: 'socket', host: match[1] as string, port: Number(match[2]) };
+}
+
+/** Whether an update concerns filter chains and nothing else: Envoy's update in place. */
+export function chainsAloneDiffer(before: Listener, after: Listener): boolean {
+  const shell = (of: Listener) => ({ ...of, filterChains: [], defaultFilterChain: undefined });
+  return !equal(before, after) && equal(shell(before), shell(after));
 }

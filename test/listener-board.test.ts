@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ListenerBoard } from '../proxy/listener-board.ts';
+import { chainsAloneDiffer, ListenerBoard } from '../proxy/listener-board.ts';
 import type { ToWorker } from '../proxy/messages.ts';
 import type { Listener } from '../xds-client/model/listener.ts';
-import { listener } from './listener/support.ts';
+import { listener, rawChain } from './listener/support.ts';
 
 function setUp(workers: number) {
   const posted: string[] = [];
@@ -78,4 +78,12 @@ test('a removal overtakes nobody', () => {
   answer(0, '127.0.0.1:1');
   assert.deepEqual(posted, ['0 listener', '0 listener-removed', '1 listener-removed']);
   assert.ok(board.settled);
+});
+
+test('an update is in place when filter chains alone differ', () => {
+  const before = listener();
+  assert.equal(chainsAloneDiffer(before, listener({ filterChains: [rawChain('b')] })), true);
+  assert.equal(chainsAloneDiffer(before, listener({ defaultFilterChain: rawChain('c') })), true);
+  assert.equal(chainsAloneDiffer(before, listener()), false);
+  assert.equal(chainsAloneDiffer(before, listener({ filterChains: [rawChain('b')], drainType: 'modify-only' })), false);
 });
