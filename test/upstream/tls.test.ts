@@ -9,7 +9,7 @@ import { ConnectionLives } from '../../proxy/tls/lives.ts';
 import { WorkerTlsProvider } from '../../proxy/tls/provider.ts';
 import { secretKeys } from '../../proxy/tls/secret-key.ts';
 import { SecretTable } from '../../proxy/tls/secret-table.ts';
-import type { ClusterHandle } from '../../proxy/upstream/contract.ts';
+import type { ClusterHandle, UpstreamTcpConnection } from '../../proxy/upstream/contract.ts';
 import type { Cluster } from '../../xds-client/model/cluster.ts';
 import type { Endpoint } from '../../xds-client/model/endpoint.ts';
 import { assignment, cluster, endpoint } from '../cluster/support.ts';
@@ -286,6 +286,36 @@ test('the endpoint’s certificate bounds its connections, and what lasts longer
   const { reason, details } = await waiting.done;
   assert.deepEqual([reason, details], ['connection-termination', 'connection_certificate_expired']);
 });
+
+for (const [why, details] of [
+  ['expired', 'connection_certificate_expired'],
+  ['distrusted', 'connection_certificate_distrusted'],
+] as const) {
+  test(`a raw connection that is ${why} goes on until its time is over, and says why`, async () => {
+    const server = await secureServer((socket) => socket.resume());
+    const { cluster: payment, secrets, stat, pass } = fixture(endpoint('127.0.0.1', server.port));
+    const host = payment.choose(anywhere, 'default');
+    assert.ok(host);
+    const connection = await new Promise<UpstreamTcpConnection>((resolve, reject) => {
+      const callbacks = { onReady: resolve, onFailure: reject };
+      payment.newTcpConnection(host, 'default', callbacks, anywhere);
+    });
+    if (why === 'distrusted') {
+      pass(1);
+      putTrust(secrets, other.rootPem);
+      await until(() => stat('cluster.payment.ssl.connection_distrusted') === 1, 'it is told');
+    }
+    // of a certificate of 30 s, cut to whole seconds
+    pass(28_000);
+    assert.equal(stat('cluster.payment.upstream_cx_active'), 1);
+    const closed = once(connection.socket, 'close');
+    pass(2_100);
+    await closed;
+    assert.equal(connection.cutDetails, details);
+    assert.equal(stat('cluster.payment.ssl.connection_cut'), 1);
+    assert.equal(stat('cluster.payment.upstream_cx_active'), 0);
+  });
+}
 
 test('a certificate of our own that rotates leaves pooled connections in use, and new ones show it', async () => {
   const server = await secureServer();
