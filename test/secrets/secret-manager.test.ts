@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DevCa, type IssuedLeaf } from '../../certs/source/dev-ca.ts';
+import { parseCertificates } from '../../certs/tls-context.ts';
 import { SecretManager } from '../../proxy/secrets/secret-manager.ts';
 import { secretKey, validationKey } from '../../proxy/tls/secret-key.ts';
 import type { SecretPayload } from '../../proxy/tls/secret-table.ts';
@@ -425,4 +426,73 @@ test('when certificates end is shown by the name of their secret, or as unnamed'
   probe.manager.retain([]);
   probe.manager.refreshGauges();
   assert.equal([...probe.stats.values.keys()].filter((shown) => shown.includes('expiration')).length, 0);
+});
+
+const bundleMap = (...domains: readonly [name: string, root: string][]): string =>
+  JSON.stringify({
+    trust_domains: Object.fromEntries(
+      domains.map(([name, root]) => [
+        name,
+        { keys: [{ use: 'x509-svid', x5c: [root.replaceAll(/-----[^-]+-----|\s/g, '')] }, { use: 'jwt-svid' }] },
+      ]),
+    ),
+  });
+
+test('trust domains come with a bundle each, and a map of them is watched', async () => {
+  const probe = new Probe();
+  const path = join(folder, 'bundles.json');
+  writeFileSync(path, bundleMap(['td', ca.rootPem]));
+  const spiffe = { domains: [], bundles: file('bundles.json') };
+  const context = validationContext({ spiffe });
+  probe.manager.secretsOf({
+    kind: 'listener',
+    value: listenerWith({ certificates: [], validation: { kind: 'inline', context } }),
+  });
+  const domains = async (): Promise<readonly (readonly [string, number])[]> => {
+    const event = await probe.next();
+    assert.ok('payload' in event && event.payload.kind === 'trust', JSON.stringify(event));
+    const { trust } = event.payload;
+    assert.equal(trust.trustedCa, trust.domains?.map(({ authorities }) => authorities).join('\n'));
+    return (trust.domains ?? []).map(({ name, authorities }) => [name, parseCertificates(authorities).length] as const);
+  };
+  assert.deepEqual(await domains(), [['td', 1]]);
+  writeFileSync(`${path}.new`, bundleMap(['td', ca.rootPem], ['other', other.rootPem]));
+  renameSync(`${path}.new`, path);
+  assert.deepEqual(await domains(), [
+    ['td', 1],
+    ['other', 1],
+  ]);
+  writeFileSync(`${path}.new`, '{"trust_domains": {"td": {"keys": []}}}');
+  renameSync(`${path}.new`, path);
+  assert.match(await probe.problem(), /^in place rotation, serving: the bundle of "td" has no key for x509-svid$/);
+});
+
+test('a trust domain whose bundle is empty is refused, and a secret may complete what the context says', async () => {
+  const probe = new Probe();
+  const spiffe = (root: string) => ({
+    domains: [
+      { name: 'other', bundle: inline(other.rootPem) },
+      { name: 'td', bundle: inline(root) },
+    ],
+    bundles: undefined,
+  });
+  const ref = {
+    kind: 'sds',
+    name: 'ROOTCA',
+    source: ADS,
+    defaults: validationContext({ sanMatches: [uriSan('x')] }),
+  } as const;
+  probe.manager.secretsOf({ kind: 'listener', value: listenerWith({ certificates: [], validation: ref }) });
+  const secret = (root: string): Secret => ({
+    kind: 'validation',
+    name: 'ROOTCA',
+    validation: validationContext({ spiffe: spiffe(root) }),
+  });
+  probe.manager.setSecret(secret(''), 'ads');
+  assert.match(await probe.problem(), /the bundle of trust domain "td" does not parse: no PEM certificate found/);
+  probe.manager.setSecret(secret(ca.rootPem), 'ads');
+  const event = await probe.next();
+  assert.ok('payload' in event && event.payload.kind === 'trust');
+  assert.equal(event.payload.rules.sanMatches.length, 1);
+  assert.equal(event.payload.trust.domains?.[1]?.authorities, ca.rootPem);
 });

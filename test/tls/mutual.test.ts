@@ -482,3 +482,35 @@ test('resumption can be turned off', async () => {
   assert.equal(second.refusal, undefined);
   assert.equal(second.socket.isSessionReused(), false);
 });
+
+test('where the whole chain has to be seen, callers do not resume, and upstreams resume what they proved', async () => {
+  const strict = { maxVerifyDepth: 3 };
+  const { echo, port, upstream } = await setUp({ serverRules: strict });
+  await once((await dial(port, upstream)).socket, 'data');
+  await echo.accepted();
+  const second = await dial(port, upstream);
+  assert.equal(second.socket.isSessionReused(), false);
+  assert.equal(second.refusal, undefined);
+  await echo.accepted();
+  const other = await setUp({ clientRules: strict });
+  await once((await dial(other.port, other.upstream)).socket, 'data');
+  const resumed = await dial(other.port, other.upstream);
+  assert.equal(resumed.socket.isSessionReused(), true);
+  assert.equal(resumed.refusal, undefined);
+});
+
+test('who is let in untrusted is not taken for who it says it is', async () => {
+  const { echo, port } = await setUp({ serverRules: { trustChain: 'accept-untrusted' } });
+  const stranger = provider();
+  putCertificate(stranger.secrets, otherCa.issue({ spiffeId: CLIENT }));
+  putTrust(stranger.secrets, ca.rootPem);
+  await dial(port, stranger.tls.upstream(upstreamTls()));
+  const { info } = await echo.accepted();
+  assert.deepEqual([info.peerValidated, info.tolerated], [false, 'fail_verify_error']);
+  const known = provider();
+  putCertificate(known.secrets, ca.issue({ spiffeId: CLIENT }));
+  putTrust(known.secrets, ca.rootPem);
+  await dial(port, known.tls.upstream(upstreamTls()));
+  const accepted = await echo.accepted();
+  assert.deepEqual([accepted.info.peerValidated, accepted.info.tolerated], [true, undefined]);
+});
