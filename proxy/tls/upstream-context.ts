@@ -42,7 +42,11 @@ export class UpstreamContext implements UpstreamTlsContext {
         sessionIds: false,
         sessionTimeoutMs: undefined,
         allowRenegotiation: config.allowRenegotiation,
-        peer: { role: 'server', enforceRsaKeyUsage: config.enforceRsaKeyUsage },
+        peer: {
+          role: 'server',
+          enforceRsaKeyUsage: config.enforceRsaKeyUsage,
+          expectedSanAlone: config.autoSniSanValidation,
+        },
         // Envoy's default for clients: TLS 1.3 is asked for with tls_maximum_protocol_version
         maxVersion: 'TLSv1.2',
       },

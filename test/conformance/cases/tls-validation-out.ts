@@ -1,4 +1,13 @@
-import { accessLog, type Case, countedApart, type Difference, http, LOG_FORMAT, type Suite } from '../harness/case.ts';
+import {
+  accessLog,
+  type Case,
+  countedApart,
+  type Difference,
+  http,
+  LOG_FORMAT,
+  loopback,
+  type Suite,
+} from '../harness/case.ts';
 import { FILES, TLS_LIBRARY, tlsContext, upstreamTls } from '../harness/certificates.ts';
 import { get } from '../harness/client.ts';
 import { bundleMap, crl, crls, HOSTILE, type Hostile, NAME, root } from '../harness/hostile.ts';
@@ -36,6 +45,8 @@ interface Try {
   readonly socket?: object;
   readonly options?: object;
   readonly host?: string;
+  /** The endpoint's host name. */
+  readonly named?: string;
 }
 
 const plain = (outcome: Outcome, ...peers: readonly Hostile[]): [string, Try][] =>
@@ -52,6 +63,8 @@ const automatic = (upstream_http_protocol_options: object): object => ({
   },
 });
 const BOTH = automatic({ auto_sni: true, auto_san_validation: true });
+
+const AUTO_HOST = { auto_host_sni: true, auto_sni_san_validation: true };
 
 const TRIES = new Map<string, Try>([
   ...plain('taken', 'good', 'by an intermediate', 'chain in the wrong order', 'for servers only', 'for both'),
@@ -119,6 +132,18 @@ const TRIES = new Map<string, Try>([
     'auto sni-san, another',
     { peer: 'good', outcome: 'refused', socket: { sni: 'else.test', auto_sni_san_validation: true } },
   ],
+  ['auto sni-san, no name', { peer: 'good', outcome: 'taken', socket: { auto_sni_san_validation: true } }],
+  ['auto sni-san, the host', { peer: 'good', outcome: 'taken', socket: AUTO_HOST, named: 'peer.test' }],
+  ['auto sni-san, another host', { peer: 'good', outcome: 'refused', socket: AUTO_HOST, named: 'else.test' }],
+  [
+    'auto sni-san replaces names',
+    {
+      peer: 'good',
+      outcome: 'taken',
+      validation: san('URI', { exact: 'spiffe://else.test/x' }),
+      socket: { sni: 'peer.test', auto_sni_san_validation: true },
+    },
+  ],
 ]);
 
 const slug = (name: string) => name.replaceAll(/[^a-z0-9]+/gi, '-');
@@ -143,6 +168,10 @@ const DIFFERS: { readonly [outcome in Outcome]: Difference | undefined } = {
   purpose: shut("the certificate's purpose counts whoever validates it; Envoy's SPIFFE validator does not ask"),
   'two ids': shut('X509-SVID §2: one URI name'),
 };
+const assignment = (cluster_name: string, upstream: string, hostname: string) => ({
+  cluster_name,
+  endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback(`{{${upstream}}}`), hostname } }] }],
+});
 const cases = [...TRIES].map(([name, { outcome, host }]): Case => {
   const differs = DIFFERS[outcome];
   return {
@@ -163,10 +192,11 @@ export const suite: Suite = {
   files: { ...FILES, 'root.pem': root.pem, 'crl.pem': crl, 'crls.pem': crls, 'bundles.json': bundleMap },
   bootstrap: http({
     clusters: Object.fromEntries(
-      [...TRIES].map(([name, { peer, validation, socket, options }]) => [
+      [...TRIES].map(([name, { peer, validation, socket, options, named }]) => [
         slug(name),
         {
           endpoints: [slug(peer)],
+          ...(named === undefined ? {} : { load_assignment: assignment(slug(name), slug(peer), named) }),
           transport_socket: upstreamTls(
             tlsContext('client', { trusted_ca: { filename: '{{folder}}/root.pem' }, ...validation }),
             socket,
