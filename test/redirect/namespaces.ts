@@ -123,6 +123,19 @@ export class Namespace {
     return Number(line?.split(': ')[1] ?? 0);
   }
 
+  /** Fails unless the statistic is `expected`: soon, since a worker announces what it counts for the first time every 100 ms. */
+  async counts(name: string, expected: number, otherwise?: string): Promise<void> {
+    let found = Number.NaN;
+    await eventually(
+      `${name} to be ${expected}`,
+      async () => {
+        found = await this.stat(name);
+        return found === expected ? true : undefined;
+      },
+      () => otherwise ?? `it is ${found}`,
+    );
+  }
+
   redirect(...flags: string[]): string {
     return this.run(process.execPath, START, 'redirect', ...flags);
   }

@@ -46,9 +46,9 @@ for (const { name, flags, transparent } of VARIANTS) {
       assert.equal(String(seen.remoteAddress).replace('::ffff:', ''), source);
     }
     // One connection a payment at each proxy: nothing came back to where it had been.
-    assert.equal(await client.stat('listener.payments.downstream_cx_total'), 2);
-    assert.equal(await client.stat('listener.virtualOutbound.downstream_cx_total'), 0);
-    assert.equal(await server.stat('listener.virtualInbound.downstream_cx_total'), 2);
+    await client.counts('listener.payments.downstream_cx_total', 2);
+    await client.counts('listener.virtualOutbound.downstream_cx_total', 0);
+    await server.counts('listener.virtualInbound.downstream_cx_total', 2);
 
     for (const pod of [client, server]) pod.redirect(...flags, '--undo');
     assert.deepEqual([client.rules(), server.rules()], before);
@@ -72,12 +72,12 @@ test('what is not of the mesh passes, and what aims at the proxy ends', { skip, 
     const answer = await client.get(`http://${host}:9000/`);
     assert.equal(JSON.parse(answer.slice(4)).remoteAddress, from);
   }
-  assert.equal(await client.stat('cluster.PassthroughCluster.upstream_cx_total'), 2);
+  await client.counts('cluster.PassthroughCluster.upstream_cx_total', 2);
   assert.match(await client.get('http://10.82.0.2:9001/'), /^200 /);
-  assert.equal(await client.stat('cluster.PassthroughCluster.upstream_cx_total'), 2, 'an excluded port was taken');
+  await client.counts('cluster.PassthroughCluster.upstream_cx_total', 2, 'an excluded port was taken');
 
   assert.match(await client.get('http://10.82.0.2:15001/'), /^failed (ECONNRESET|UND_ERR_SOCKET)/);
-  assert.equal(await client.stat('cluster.BlackHoleCluster.upstream_cx_none_healthy'), 1);
+  await client.counts('cluster.BlackHoleCluster.upstream_cx_none_healthy', 1);
   // Nobody listens there: refused by the host, and the application learns it.
   assert.match(await client.get('http://10.82.0.2:9002/'), /^failed /);
 });
@@ -91,7 +91,7 @@ test('what an application says to its own pod is left alone', { skip, timeout: 6
   pod.redirect(...FLAGS);
   assert.match(await pod.get('http://10.83.0.1:8081/'), /^200 .*10\.83\.0\.1/);
   assert.match(await pod.get('http://127.0.0.1:8081/'), /^200 .*127\.0\.0\.1/);
-  assert.equal(await pod.stat('listener.virtualOutbound.downstream_cx_total'), 0);
+  await pod.counts('listener.virtualOutbound.downstream_cx_total', 0);
 });
 
 test("others' rules stay as they are", { skip, timeout: 60_000 }, (t) => {
